@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Crate root of the host build: the rooms that hold pure logic, compiled with the standard library for
+//! unit tests, property tests, loom and fuzzing. The module's own root is `lib.rs`.
+//!
+//! A pure room imports `core`, `zerocopy`, other pure rooms, and from `crate::sys` only what
+//! `host/sys.rs` stands in for.
+
+#![allow(dead_code, unreachable_pub)]
+
+pub(crate) mod abi;
+#[path = "host/sys.rs"]
+pub(crate) mod sys;
