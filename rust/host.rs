@@ -9,5 +9,6 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub(crate) mod abi;
+pub(crate) mod emulate;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;

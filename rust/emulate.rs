@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! x86 instruction decoding and execution.
+//!
+//! Three layers, each usable without the one after it:
+//!
+//! - [`skip`] finds the length of one expected instruction. It serves exits whose instruction the
+//!   processor has already identified, on processors that do not report the next instruction
+//!   pointer.
+//! - [`prefix`] and [`modrm`] read the parts that all instructions share.
+//!
+//! Pure: guest bytes and guest state come in as arguments. Nothing in here can panic, whatever the
+//! bytes are, and every loop is bounded by the 15 bytes that an instruction may have.
+
+pub(crate) mod modrm;
+pub(crate) mod prefix;
+pub(crate) mod skip;
+
+/// The longest instruction in bytes; one more byte is a #GP (AMD APM volume 3, section 1.1).
+pub(crate) const MAX_INSN_LEN: usize = 15;
+
+/// The default operand and address size of the code that is being decoded.
+///
+/// Real mode, virtual 8086 mode and 16-bit protected mode decode alike and are all [`Bits16`].
+///
+/// [`Bits16`]: CodeWidth::Bits16
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CodeWidth {
+    /// 16-bit operands and addresses: real mode, virtual 8086 mode, or a code segment with D clear.
+    Bits16,
+    /// 32-bit operands and addresses: a code segment with D set.
+    Bits32,
+    /// 64-bit mode: a code segment with L set, EFER.LMA set.
+    Bits64,
+}
+
+/// The size of an effective address computation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddressSize {
+    /// Offsets wrap at 64 KiB; ModRM has the 8086 meaning and there is no SIB byte.
+    Bits16,
+    /// Offsets wrap at 4 GiB.
+    Bits32,
+    /// Full 64-bit offsets.
+    Bits64,
+}
