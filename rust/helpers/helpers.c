@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The C half of sys/: see helpers.h. */
+
+#include <linux/capability.h>
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
+#include <linux/gfp.h>
+#include <linux/hrtimer.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/preempt.h>
+#include <linux/ratelimit.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/smp.h>
+#include <linux/syscore_ops.h>
+#include <linux/topology.h>
+#include <linux/vmstat.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/io.h>
+#include <asm/msr.h>
+#include <asm/tsc.h>
+#include <trace/events/ipi.h>
+
+#include "helpers.h"
+
+/* Pages. */
+
+struct page *oxen_alloc_pages(u32 order, bool account, bool try_only)
+{
+	gfp_t gfp = (account ? GFP_KERNEL_ACCOUNT : GFP_KERNEL) | __GFP_ZERO | __GFP_NOWARN;
+
+	/* A large block is a gain, not a need: do not disturb the machine for it. */
+	if (try_only)
+		gfp |= __GFP_NORETRY | __GFP_NOMEMALLOC;
+	return alloc_pages(gfp, order);
+}
+
+void oxen_split_page(struct page *page, u32 order)
+{
+	split_page(page, order);
+}
+
+void oxen_get_page(struct page *page)
+{
+	get_page(page);
+}
+
+void oxen_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+void *oxen_page_address(struct page *page)
+{
+	return page_address(page);
+}
+
+u64 oxen_page_to_pfn(struct page *page)
+{
+	return page_to_pfn(page);
+}
+
+struct page *oxen_pfn_to_page(u64 pfn)
+{
+	return pfn_to_page(pfn);
+}
+
+u64 oxen_virt_to_phys(const void *va)
+{
+	return virt_to_phys((void *)va);
+}
+
+u64 oxen_sme_mask(void)
+{
+	return sme_me_mask;
+}
+
+u64 oxen_totalram_pages(void)
+{
+	return totalram_pages();
+}
+
+u64 oxen_free_pages_count(void)
+{
+	return global_zone_page_state(NR_FREE_PAGES);
+}
+
+/* Preemption and interrupts. */
+
+void oxen_preempt_disable(void)
+{
+	preempt_disable();
+}
+
+void oxen_preempt_enable(void)
+{
+	preempt_enable();
+}
+
+void oxen_irq_disable(void)
+{
+	local_irq_disable();
+}
+
+void oxen_irq_enable(void)
+{
+	local_irq_enable();
+}
+
+bool oxen_irqs_disabled(void)
+{
+	return irqs_disabled();
+}
+
+bool oxen_need_resched(void)
+{
+	return need_resched();
+}
+
+void oxen_cond_resched(void)
+{
+	cond_resched();
+}
+
+u32 oxen_cpu_id(void)
+{
+	return raw_smp_processor_id();
+}
+
+void oxen_rcu_virt_note_context_switch(void)
+{
+	rcu_note_context_switch(false);
+}
+
+/* Processors. */
+
+u32 oxen_nr_cpu_ids(void)
+{
+	return nr_cpu_ids;
+}
+
+u32 oxen_num_online_cpus(void)
+{
+	return num_online_cpus();
+}
+
+bool oxen_cpu_online(u32 cpu)
+{
+	return cpu < nr_cpu_ids && cpu_online(cpu);
+}
+
+u32 oxen_cpu_core_id(u32 cpu)
+{
+	return topology_core_id(cpu);
+}
+
+u32 oxen_cpu_package_id(u32 cpu)
+{
+	return topology_physical_package_id(cpu);
+}
+
+u32 oxen_cpu_node(u32 cpu)
+{
+	return cpu_to_node(cpu);
+}
+
+s32 oxen_cpuhp_setup(s32 (*online)(u32 cpu), s32 (*offline)(u32 cpu))
+{
+	return cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/oxen:online", online, offline);
+}
+
+void oxen_cpuhp_remove(s32 state)
+{
+	cpuhp_remove_state(state);
+}
+
+/* Called with interrupts off on the last processor that is running. */
+static void (*syscore_stop)(void);
+static void (*syscore_start)(void);
+
+static int oxen_syscore_suspend(void *data)
+{
+	syscore_stop();
+	return 0;
+}
+
+static void oxen_syscore_resume(void *data)
+{
+	syscore_start();
+}
+
+/* Every processor must be out of host mode before firmware or a new kernel takes over. */
+static void oxen_shutdown_one(void *unused)
+{
+	syscore_stop();
+}
+
+static void oxen_syscore_shutdown(void *data)
+{
+	on_each_cpu(oxen_shutdown_one, NULL, 1);
+}
+
+static const struct syscore_ops oxen_syscore_ops = {
+	.suspend = oxen_syscore_suspend,
+	.resume = oxen_syscore_resume,
+	.shutdown = oxen_syscore_shutdown,
+};
+
+static struct syscore oxen_syscore = {
+	.ops = &oxen_syscore_ops,
+};
+
+s32 oxen_syscore_register(void (*stop)(void), void (*start)(void))
+{
+	syscore_stop = stop;
+	syscore_start = start;
+	register_syscore(&oxen_syscore);
+	return 0;
+}
+
+void oxen_syscore_unregister(void)
+{
+	unregister_syscore(&oxen_syscore);
+}
+
+void oxen_kick_cpu(u32 cpu)
+{
+	if (cpu < nr_cpu_ids && cpu_online(cpu))
+		smp_send_reschedule(cpu);
+}
+
+struct cpumask *oxen_cpumask_alloc(void)
+{
+	return kzalloc(cpumask_size(), GFP_KERNEL);
+}
+
+void oxen_cpumask_free(struct cpumask *mask)
+{
+	kfree(mask);
+}
+
+void oxen_cpumask_set(struct cpumask *mask, u32 cpu)
+{
+	cpumask_set_cpu(cpu, mask);
+	/* Pairs with the barrier in oxen_ipi_wait(): either it sees us or we see its change. */
+	smp_mb__after_atomic();
+}
+
+void oxen_cpumask_clear(struct cpumask *mask, u32 cpu)
+{
+	smp_mb__before_atomic();
+	cpumask_clear_cpu(cpu, mask);
+}
+
+static void oxen_ipi_nothing(void *unused)
+{
+}
+
+void oxen_ipi_wait(const struct cpumask *mask)
+{
+	smp_mb();
+	preempt_disable();
+	smp_call_function_many(mask, oxen_ipi_nothing, NULL, true);
+	preempt_enable();
+}
+
+s32 oxen_call_on_cpu(u32 cpu, void (*func)(void *), void *arg)
+{
+	return smp_call_function_single(cpu, func, arg, true);
+}
+
+bool oxen_boot_cpu_has(u32 feature)
+{
+	return test_cpu_cap(&boot_cpu_data, feature);
+}
+
+u32 oxen_tsc_khz(void)
+{
+	return tsc_khz;
+}
+
+s32 oxen_rdmsr_safe(u32 msr, u64 *value)
+{
+	return rdmsrq_safe(msr, value);
+}
+
+s32 oxen_wrmsr_safe(u32 msr, u64 value)
+{
+	return wrmsrq_safe(msr, value);
+}
+
+u64 oxen_host_dr7(void)
+{
+	return this_cpu_read(cpu_dr7);
+}
+
+bool oxen_cpu_has_ibpb(void)
+{
+	return boot_cpu_has(X86_FEATURE_IBPB);
+}
+
+bool oxen_cpu_has_nrips(void)
+{
+	return boot_cpu_has(X86_FEATURE_NRIPS);
+}
+
+bool oxen_cpu_has_flushbyasid(void)
+{
+	return boot_cpu_has(X86_FEATURE_FLUSHBYASID);
+}
+
+bool oxen_cpu_has_decodeassists(void)
+{
+	return boot_cpu_has(X86_FEATURE_DECODEASSISTS);
+}
+
+bool oxen_cpu_has_v_spec_ctrl(void)
+{
+	return boot_cpu_has(X86_FEATURE_V_SPEC_CTRL);
+}
+
+bool oxen_cpu_has_vmcbclean(void)
+{
+	return boot_cpu_has(X86_FEATURE_VMCBCLEAN);
+}
+
+/* The floating point unit. */
+
+void oxen_fpu_begin(void)
+{
+	kernel_fpu_begin_mask(0);
+}
+
+void oxen_fpu_end(void)
+{
+	kernel_fpu_end();
+}
+
+/* Threads. */
+
+struct task_struct *oxen_kthread_create(s32 (*fn)(void *), void *arg, const char *name,
+					u32 domid, u32 vcpu)
+{
+	struct task_struct *task = kthread_create(fn, arg, "%s-%u/%u", name, domid, vcpu);
+
+	return IS_ERR(task) ? NULL : task;
+}
+
+s32 oxen_kthread_stop(struct task_struct *task)
+{
+	return kthread_stop(task);
+}
+
+bool oxen_kthread_should_stop(void)
+{
+	return kthread_should_stop();
+}
+
+void oxen_get_task(struct task_struct *task)
+{
+	get_task_struct(task);
+}
+
+void oxen_put_task(struct task_struct *task)
+{
+	put_task_struct(task);
+}
+
+void oxen_wake(struct task_struct *task)
+{
+	wake_up_process(task);
+}
+
+void oxen_park_begin(void)
+{
+	set_current_state(TASK_IDLE);
+}
+
+void oxen_park_schedule(void)
+{
+	schedule();
+}
+
+void oxen_park_end(void)
+{
+	__set_current_state(TASK_RUNNING);
+}
+
+bool oxen_signal_pending(void)
+{
+	return signal_pending(current);
+}
+
+bool oxen_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+u64 oxen_task_runtime_ns(struct task_struct *task)
+{
+	return READ_ONCE(task->se.sum_exec_runtime);
+}
+
+/* Timers and clocks. */
+
+struct oxen_hrtimer {
+	struct hrtimer timer;
+	void (*fired)(struct hrtimer *timer);
+};
+
+u32 oxen_hrtimer_size(void)
+{
+	return sizeof(struct oxen_hrtimer);
+}
+
+static enum hrtimer_restart oxen_hrtimer_fired(struct hrtimer *timer)
+{
+	container_of(timer, struct oxen_hrtimer, timer)->fired(timer);
+	return HRTIMER_NORESTART;
+}
+
+void oxen_hrtimer_init(struct hrtimer *timer, void (*fired)(struct hrtimer *timer))
+{
+	struct oxen_hrtimer *own = container_of(timer, struct oxen_hrtimer, timer);
+
+	own->fired = fired;
+	hrtimer_setup(timer, oxen_hrtimer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+}
+
+void oxen_hrtimer_start(struct hrtimer *timer, u64 delta_ns)
+{
+	hrtimer_start(timer, ns_to_ktime(delta_ns), HRTIMER_MODE_REL_HARD);
+}
+
+void oxen_hrtimer_cancel(struct hrtimer *timer)
+{
+	hrtimer_cancel(timer);
+}
+
+u64 oxen_ktime_ns(void)
+{
+	return ktime_get_ns();
+}
+
+u64 oxen_wallclock_ns(void)
+{
+	return ktime_get_real_ns();
+}
+
+/* Devices and mappings. */
+
+static vm_fault_t oxen_vma_fault(struct vm_fault *vmf)
+{
+	/* Pages are put in when the ioctl asks for them, never on demand. */
+	return VM_FAULT_SIGBUS;
+}
+
+static const struct vm_operations_struct oxen_vm_ops = {
+	.fault = oxen_vma_fault,
+};
+
+/* Anonymous-like memory for hypercall buffers: a page when it is first touched. */
+static vm_fault_t oxen_vma_fault_zero(struct vm_fault *vmf)
+{
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	vm_fault_t ret;
+
+	if (!page)
+		return VM_FAULT_OOM;
+	ret = vmf_insert_mixed(vmf->vma, vmf->address, page_to_pfn(page));
+	put_page(page);
+	return ret;
+}
+
+static const struct vm_operations_struct oxen_vm_ops_zero = {
+	.fault = oxen_vma_fault_zero,
+};
+
+s32 oxen_vma_prepare(struct vm_area_struct *vma, bool lazy)
+{
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_ops = lazy ? &oxen_vm_ops_zero : &oxen_vm_ops;
+	return 0;
+}
+
+s32 oxen_vma_insert(struct vm_area_struct *vma, u64 addr, struct page *page)
+{
+	return vm_insert_page(vma, addr, page);
+}
+
+struct vm_area_struct *oxen_vma_find_locked(u64 addr, u64 len, struct file *file)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+
+	if (!mm)
+		return NULL;
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	if (vma && vma->vm_ops == &oxen_vm_ops && vma->vm_file == file &&
+	    len <= vma->vm_end - addr)
+		return vma;
+	mmap_read_unlock(mm);
+	return NULL;
+}
+
+bool oxen_vma_writable(struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_WRITE;
+}
+
+void oxen_mmap_read_unlock(void)
+{
+	mmap_read_unlock(current->mm);
+}
+
+bool oxen_capable_admin(void)
+{
+	return capable(CAP_SYS_ADMIN);
+}
+
+/* The log. */
+
+bool oxen_log_allowed(void)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 20);
+
+	/* Quiet about what was left out: the guest chooses how much that is. */
+	ratelimit_set_flags(&limit, RATELIMIT_MSG_ON_RELEASE);
+	return __ratelimit(&limit);
+}

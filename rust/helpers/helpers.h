@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the module needs from the kernel and Rust cannot reach by itself: inline functions, macros,
+ * and functions whose headers the kernel's own bindings leave out. Read twice: by the C compiler
+ * for helpers.c, which checks these prototypes, and by bindgen for rust/sys/raw.rs.
+ *
+ * Each function is a thin call; what it means and who may call it is said where sys/ wraps it.
+ */
+#ifndef OXEN_HELPERS_H
+#define OXEN_HELPERS_H
+
+#ifdef __BINDGEN__
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed int s32;
+typedef signed long long s64;
+typedef _Bool bool;
+#else
+#include <linux/types.h>
+#endif
+
+struct page;
+struct task_struct;
+struct hrtimer;
+struct vm_area_struct;
+struct file;
+struct cpumask;
+
+/* Pages. */
+struct page *oxen_alloc_pages(u32 order, bool account, bool try_only);
+void oxen_split_page(struct page *page, u32 order);
+void oxen_get_page(struct page *page);
+void oxen_put_page(struct page *page);
+void *oxen_page_address(struct page *page);
+u64 oxen_page_to_pfn(struct page *page);
+struct page *oxen_pfn_to_page(u64 pfn);
+u64 oxen_virt_to_phys(const void *va);
+u64 oxen_sme_mask(void);
+u64 oxen_totalram_pages(void);
+u64 oxen_free_pages_count(void);
+
+/* Preemption and interrupts. */
+void oxen_preempt_disable(void);
+void oxen_preempt_enable(void);
+void oxen_irq_disable(void);
+void oxen_irq_enable(void);
+bool oxen_irqs_disabled(void);
+bool oxen_need_resched(void);
+void oxen_cond_resched(void);
+u32 oxen_cpu_id(void);
+void oxen_rcu_virt_note_context_switch(void);
+
+/* Processors. */
+u32 oxen_nr_cpu_ids(void);
+u32 oxen_num_online_cpus(void);
+bool oxen_cpu_online(u32 cpu);
+u32 oxen_cpu_core_id(u32 cpu);
+u32 oxen_cpu_package_id(u32 cpu);
+u32 oxen_cpu_node(u32 cpu);
+s32 oxen_cpuhp_setup(s32 (*online)(u32 cpu), s32 (*offline)(u32 cpu));
+void oxen_cpuhp_remove(s32 state);
+s32 oxen_syscore_register(void (*stop)(void), void (*start)(void));
+void oxen_syscore_unregister(void);
+void oxen_kick_cpu(u32 cpu);
+struct cpumask *oxen_cpumask_alloc(void);
+void oxen_cpumask_free(struct cpumask *mask);
+void oxen_cpumask_set(struct cpumask *mask, u32 cpu);
+void oxen_cpumask_clear(struct cpumask *mask, u32 cpu);
+void oxen_ipi_wait(const struct cpumask *mask);
+s32 oxen_call_on_cpu(u32 cpu, void (*func)(void *), void *arg);
+bool oxen_boot_cpu_has(u32 feature);
+u32 oxen_tsc_khz(void);
+s32 oxen_rdmsr_safe(u32 msr, u64 *value);
+s32 oxen_wrmsr_safe(u32 msr, u64 value);
+u64 oxen_host_dr7(void);
+bool oxen_cpu_has_ibpb(void);
+bool oxen_cpu_has_nrips(void);
+bool oxen_cpu_has_flushbyasid(void);
+bool oxen_cpu_has_decodeassists(void);
+bool oxen_cpu_has_v_spec_ctrl(void);
+bool oxen_cpu_has_vmcbclean(void);
+
+/* The floating point unit. */
+void oxen_fpu_begin(void);
+void oxen_fpu_end(void);
+
+/* Threads. */
+struct task_struct *oxen_kthread_create(s32 (*fn)(void *), void *arg, const char *name,
+					u32 domid, u32 vcpu);
+s32 oxen_kthread_stop(struct task_struct *task);
+bool oxen_kthread_should_stop(void);
+void oxen_get_task(struct task_struct *task);
+void oxen_put_task(struct task_struct *task);
+void oxen_wake(struct task_struct *task);
+void oxen_park_begin(void);
+void oxen_park_schedule(void);
+void oxen_park_end(void);
+bool oxen_signal_pending(void);
+bool oxen_fatal_signal_pending(void);
+u64 oxen_task_runtime_ns(struct task_struct *task);
+
+/* Timers and clocks. */
+u32 oxen_hrtimer_size(void);
+void oxen_hrtimer_init(struct hrtimer *timer, void (*fired)(struct hrtimer *timer));
+void oxen_hrtimer_start(struct hrtimer *timer, u64 delta_ns);
+void oxen_hrtimer_cancel(struct hrtimer *timer);
+u64 oxen_ktime_ns(void);
+u64 oxen_wallclock_ns(void);
+
+/* Devices and mappings. */
+s32 oxen_vma_prepare(struct vm_area_struct *vma, bool lazy);
+s32 oxen_vma_insert(struct vm_area_struct *vma, u64 addr, struct page *page);
+struct vm_area_struct *oxen_vma_find_locked(u64 addr, u64 len, struct file *file);
+bool oxen_vma_writable(struct vm_area_struct *vma);
+void oxen_mmap_read_unlock(void);
+bool oxen_capable_admin(void);
+
+/* The log. */
+bool oxen_log_allowed(void);
+
+#endif /* OXEN_HELPERS_H */

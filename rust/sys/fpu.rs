@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The floating point unit in the kernel's hands, and the state of somebody else in it.
+
+use core::arch::asm;
+
+use crate::abi::errno::Result;
+use crate::sys::irq::IrqsOff;
+use crate::sys::page::PageBlock;
+use crate::sys::raw;
+
+/// While it lives, the kernel may use the vector registers on this processor. The previous owner's registers
+/// were saved, and interrupt handlers that want the unit know that they cannot have it.
+///
+/// It is begun and ended with interrupts off: then the kernel does not also hold back softirqs, which may run
+/// in the windows between. Preemption must stay off in between; [`crate::sys::irq::NoPreempt`] sees to it.
+pub(crate) struct Fpu(());
+
+impl Fpu {
+    /// Begins a section.
+    pub(crate) fn begin(_irqs: &IrqsOff) -> Self {
+        // SAFETY: Interrupts are off, and a vCPU thread has no other section open.
+        unsafe { raw::oxen_fpu_begin() };
+        Self(())
+    }
+
+    /// Ends the section.
+    pub(crate) fn end(self, _irqs: &IrqsOff) {
+        // SAFETY: Balances `begin`.
+        unsafe { raw::oxen_fpu_end() };
+    }
+}
+
+/// The extended register state of a guest, in the standard (not compacted) XSAVE format.
+pub(crate) struct XsaveArea {
+    area: PageBlock<0>,
+    /// State components that are switched: what the guest may ever enable.
+    mask: u64,
+}
+
+/// Offset of `XSTATE_BV` in the XSAVE header.
+const XSTATE_BV: usize = 512;
+/// Default of the x87 control word, at offset 0 of the legacy area.
+const FCW_DEFAULT: u16 = 0x37f;
+/// Default of MXCSR, at offset 24 of the legacy area.
+const MXCSR_DEFAULT: u32 = 0x1f80;
+
+impl XsaveArea {
+    /// Makes the state after reset for the components in `mask`, whose standard format must fit a page.
+    pub(crate) fn new(mask: u64) -> Result<Self> {
+        let mut this = Self {
+            area: PageBlock::new()?,
+            mask,
+        };
+        this.reset();
+        Ok(this)
+    }
+
+    /// Puts the state after reset back.
+    pub(crate) fn reset(&mut self) {
+        self.area.fill(0);
+        let base = self.area.as_ptr();
+        // SAFETY: Offset 0 of a page that is exclusively ours.
+        unsafe { base.cast::<u16>().write(FCW_DEFAULT) };
+        // SAFETY: Offset 24 of the same page, 4-byte aligned.
+        unsafe { base.add(24).cast::<u32>().write(MXCSR_DEFAULT) };
+        // SAFETY: Offset 512 of the same page, 8-byte aligned. x87 and SSE are taken from the area.
+        unsafe { base.add(XSTATE_BV).cast::<u64>().write(3) };
+    }
+
+    /// The bytes of the area, for saving.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: The page is ours, initialised, and written only through `&mut self`.
+        unsafe { core::slice::from_raw_parts(self.area.as_ptr(), PageBlock::<0>::SIZE) }
+    }
+
+    /// Replaces the legacy (FXSAVE) part. Reserved MXCSR bits are cleared, or the load would fault.
+    pub(crate) fn set_legacy(&mut self, fxsave: &[u8; 512]) {
+        let base = self.area.as_ptr();
+        // SAFETY: 512 bytes at the start of a page that is exclusively ours.
+        unsafe { core::ptr::copy_nonoverlapping(fxsave.as_ptr(), base, 512) };
+        // SAFETY: Offset 24 of the same page, 4-byte aligned.
+        let mxcsr = unsafe { base.add(24).cast::<u32>().read() };
+        // SAFETY: As above.
+        unsafe { base.add(24).cast::<u32>().write(mxcsr & 0xffff) };
+        // SAFETY: Offset 512 of the same page, 8-byte aligned.
+        unsafe { base.add(XSTATE_BV).cast::<u64>().write(3) };
+    }
+
+    /// Loads the registers from the area.
+    #[inline]
+    pub(crate) fn load(&self, _fpu: &Fpu) {
+        // SAFETY: The area is 64-byte aligned, holds a valid header and no reserved MXCSR bit, and XCR0 of the
+        // host includes `mask`. The section that `_fpu` stands for allows the registers to change.
+        unsafe {
+            asm!("xrstor64 [{area}]", area = in(reg) self.area.as_ptr(),
+                 in("eax") self.mask as u32, in("edx") (self.mask >> 32) as u32, options(nostack));
+        }
+    }
+
+    /// Saves the registers into the area.
+    #[inline]
+    pub(crate) fn save(&mut self, _fpu: &Fpu) {
+        // SAFETY: The area is 64-byte aligned and large enough for `mask` in the standard format.
+        unsafe {
+            asm!("xsave64 [{area}]", area = in(reg) self.area.as_ptr(),
+                 in("eax") self.mask as u32, in("edx") (self.mask >> 32) as u32, options(nostack));
+        }
+    }
+}
+
+/// Reads XCR0, the components that the host has enabled.
+pub(crate) fn xcr0() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: The module refuses processors without XSAVE before this is called.
+    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack)) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Writes XCR0 for a guest or back for the host.
+#[inline]
+pub(crate) fn set_xcr0(value: u64, _fpu: &Fpu) {
+    // SAFETY: `value` is a valid subset of what the host enables: callers check guests' values against it. The
+    // section keeps the host's own vector code away until the host's value is back.
+    unsafe {
+        asm!("xsetbv", in("ecx") 0, in("eax") value as u32, in("edx") (value >> 32) as u32,
+             options(nomem, nostack));
+    }
+}

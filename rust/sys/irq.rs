@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Guards for "preemption is off" and "interrupts are off", and what may only be asked under them.
+
+use kernel::types::NotThreadSafe;
+
+use crate::sys::raw;
+
+/// While it lives, the thread stays on its processor.
+pub(crate) struct NoPreempt(NotThreadSafe);
+
+impl NoPreempt {
+    /// Turns preemption off.
+    pub(crate) fn new() -> Self {
+        // SAFETY: Balanced by the drop.
+        unsafe { raw::oxen_preempt_disable() };
+        Self(NotThreadSafe)
+    }
+
+    /// The processor that runs this, and will until the guard is dropped.
+    pub(crate) fn cpu(&self) -> u32 {
+        // SAFETY: Reads a per-CPU variable; preemption is off.
+        unsafe { raw::oxen_cpu_id() }
+    }
+}
+
+impl Drop for NoPreempt {
+    fn drop(&mut self) {
+        // SAFETY: Balances `new`.
+        unsafe { raw::oxen_preempt_enable() };
+    }
+}
+
+/// While it lives, interrupts are off on this processor (and so is preemption).
+///
+/// The two windows through which the world-switch loop lets interrupts in are methods, so that whoever holds a
+/// reference derived from the guard cannot keep it across one.
+pub(crate) struct IrqsOff(NotThreadSafe);
+
+impl IrqsOff {
+    /// Turns interrupts off. They must be on before.
+    pub(crate) fn new() -> Self {
+        // SAFETY: Balanced by the drop.
+        unsafe { raw::oxen_irq_disable() };
+        Self(NotThreadSafe)
+    }
+
+    /// Lets pending interrupts in for a moment.
+    pub(crate) fn window(&mut self) {
+        // SAFETY: Interrupts were on before the guard was made.
+        unsafe { raw::oxen_irq_enable() };
+        // SAFETY: Restores what the guard promises.
+        unsafe { raw::oxen_irq_disable() };
+    }
+}
+
+impl Drop for IrqsOff {
+    fn drop(&mut self) {
+        // SAFETY: Balances `new`.
+        unsafe { raw::oxen_irq_enable() };
+    }
+}
+
+/// Whether the scheduler wants the processor back.
+pub(crate) fn need_resched() -> bool {
+    // SAFETY: Reads a flag of the current thread.
+    unsafe { raw::oxen_need_resched() }
+}
+
+/// Gives the processor away if the scheduler wants it. Call it from loops that a caller can lengthen.
+pub(crate) fn cond_resched() {
+    // SAFETY: Callers may sleep.
+    unsafe { raw::oxen_cond_resched() };
+}
+
+/// Whether a signal waits for the calling process, so that a long operation should stop and be resumed.
+pub(crate) fn signal_pending() -> bool {
+    // SAFETY: Reads a flag of the current thread.
+    unsafe { raw::oxen_signal_pending() }
+}
+
+/// Tells RCU that this processor holds no reference now, as entering a guest means.
+pub(crate) fn rcu_note_guest_entry(_irqs: &IrqsOff) {
+    // SAFETY: Interrupts are off and no RCU read section is open here.
+    unsafe { raw::oxen_rcu_virt_note_context_switch() };
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Pages: reference-counted single pages, and contiguous blocks that only the module uses.
+
+use core::ptr::NonNull;
+
+use crate::abi::errno::{
+    Result,
+    ENOMEM, //
+};
+use crate::sys::atomic::{
+    AtomicU16,
+    AtomicU32,
+    AtomicU64,
+    AtomicU8, //
+};
+use crate::sys::raw;
+
+/// Bytes in a page.
+pub(crate) const PAGE_SIZE: usize = 4096;
+/// Binary logarithm of [`PAGE_SIZE`].
+pub(crate) const PAGE_SHIFT: u32 = 12;
+/// Order of a 2 MiB block.
+pub(crate) const ORDER_2M: u32 = 9;
+
+/// A reference to one 4 KiB page of normal memory. Cloning takes another reference, dropping gives one back.
+///
+/// # Invariants
+///
+/// The pointer is to a valid `struct page` of which this value holds one reference.
+pub(crate) struct PageRef(NonNull<raw::page>);
+
+// SAFETY: A page reference is not tied to a thread; the count is atomic.
+unsafe impl Send for PageRef {}
+// SAFETY: As above; shared access only reads the pointer.
+unsafe impl Sync for PageRef {}
+
+impl PageRef {
+    /// Allocates a zeroed page, charged to the calling process's memory cgroup.
+    pub(crate) fn zeroed() -> Result<Self> {
+        Self::alloc(true)
+    }
+
+    /// Allocates a zeroed page that belongs to the module itself.
+    pub(crate) fn zeroed_unaccounted() -> Result<Self> {
+        Self::alloc(false)
+    }
+
+    fn alloc(account: bool) -> Result<Self> {
+        // SAFETY: May be called from any context that may sleep; all callers are.
+        let page = unsafe { raw::oxen_alloc_pages(0, account, false) };
+        // INVARIANT: A fresh page has one reference, which is now ours.
+        NonNull::new(page).map(Self).ok_or(ENOMEM)
+    }
+
+    /// Allocates 2 MiB of zeroed, physically contiguous memory without trying hard, and gives each of its 512
+    /// pages a count of its own. Calls `each` once per page, in order.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if no such block is free.
+    pub(crate) fn zeroed_2m(mut each: impl FnMut(usize, PageRef)) -> Result {
+        // SAFETY: May be called from any context that may sleep; all callers are.
+        let head = unsafe { raw::oxen_alloc_pages(ORDER_2M, true, true) };
+        let head = NonNull::new(head).ok_or(ENOMEM)?;
+        // SAFETY: `head` is the head of a fresh, non-compound block of this order that nobody else knows.
+        unsafe { raw::oxen_split_page(head.as_ptr(), ORDER_2M) };
+        // SAFETY: `head` is a valid page.
+        let pfn = unsafe { raw::oxen_page_to_pfn(head.as_ptr()) };
+        for index in 0..1usize << ORDER_2M {
+            // SAFETY: The block is 512 pages long.
+            let page = unsafe { raw::oxen_pfn_to_page(pfn + index as u64) };
+            // SAFETY: The pages of the block are valid.
+            // INVARIANT: After the split each has one reference, which is now ours.
+            each(index, PageRef(unsafe { NonNull::new_unchecked(page) }));
+        }
+        Ok(())
+    }
+
+    /// Takes a new reference to the page with this frame number.
+    ///
+    /// # Safety
+    ///
+    /// Somebody must hold a reference to that page during the call.
+    pub(crate) unsafe fn from_mfn(mfn: u64) -> Self {
+        // SAFETY: By the contract the frame is one of normal memory, so it has a `struct page`.
+        let page = unsafe { raw::oxen_pfn_to_page(mfn) };
+        // SAFETY: As above; the count is not zero.
+        unsafe { raw::oxen_get_page(page) };
+        // SAFETY: `pfn_to_page` never returns null for a valid frame.
+        // INVARIANT: The reference was taken just above.
+        Self(unsafe { NonNull::new_unchecked(page) })
+    }
+
+    /// Adopts a reference that [`PageRef::into_mfn`] gave away.
+    ///
+    /// # Safety
+    ///
+    /// `mfn` must come from `into_mfn`, and each such number may be adopted once.
+    pub(crate) unsafe fn adopt(mfn: u64) -> Self {
+        // SAFETY: By the contract this is a page of normal memory.
+        let page = unsafe { raw::oxen_pfn_to_page(mfn) };
+        // SAFETY: As above.
+        // INVARIANT: The reference is the one that was given away.
+        Self(unsafe { NonNull::new_unchecked(page) })
+    }
+
+    /// Gives the reference away as a frame number.
+    pub(crate) fn into_mfn(self) -> u64 {
+        let mfn = self.mfn();
+        core::mem::forget(self);
+        mfn
+    }
+
+    /// The machine frame number.
+    pub(crate) fn mfn(&self) -> u64 {
+        // SAFETY: Valid by the type's invariant.
+        unsafe { raw::oxen_page_to_pfn(self.0.as_ptr()) }
+    }
+
+    /// The page's address in the kernel's direct map.
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
+        // SAFETY: Valid by the type's invariant; 64-bit kernels map all normal memory.
+        unsafe { raw::oxen_page_address(self.0.as_ptr()) }.cast()
+    }
+
+    /// The kernel's own pointer, for calls that map the page somewhere.
+    pub(crate) fn as_page(&self) -> *mut raw::page {
+        self.0.as_ptr()
+    }
+
+    /// Copies from the page at `offset`, which others may be writing. Returns how much lay in the page.
+    pub(crate) fn read(&self, offset: usize, into: &mut [u8]) -> usize {
+        let len = into.len().min(PAGE_SIZE.saturating_sub(offset));
+        // SAFETY: `offset + len` is in the page. The source may change meanwhile: it is read as plain bytes of
+        // which any value will do, and the caller checks its own copy.
+        unsafe { core::ptr::copy_nonoverlapping(self.as_ptr().add(offset), into.as_mut_ptr(), len) };
+        len
+    }
+
+    /// Copies to the page at `offset`. Returns how much fitted.
+    pub(crate) fn write(&self, offset: usize, from: &[u8]) -> usize {
+        let len = from.len().min(PAGE_SIZE.saturating_sub(offset));
+        // SAFETY: `offset + len` is in the page, and `from` cannot overlap it: nothing makes a Rust reference
+        // to a shared page's bytes.
+        unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), self.as_ptr().add(offset), len) };
+        len
+    }
+}
+
+impl Clone for PageRef {
+    fn clone(&self) -> Self {
+        // SAFETY: Valid and referenced by the type's invariant.
+        unsafe { raw::oxen_get_page(self.0.as_ptr()) };
+        // INVARIANT: The reference was taken just above.
+        Self(self.0)
+    }
+}
+
+impl Drop for PageRef {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours by the type's invariant and is not used again.
+        unsafe { raw::oxen_put_page(self.0.as_ptr()) };
+    }
+}
+
+/// A reference to one page that is shared with a guest or a process, seen as atomic words. Cloning takes
+/// another reference.
+///
+/// Each accessor takes an offset in bytes and returns `None` if it is not aligned to the word's size or the
+/// word does not lie in the page.
+pub(crate) struct SharedPage {
+    page: PageRef,
+    base: NonNull<u8>,
+}
+
+// SAFETY: All access to the page is atomic.
+unsafe impl Send for SharedPage {}
+// SAFETY: As above.
+unsafe impl Sync for SharedPage {}
+
+impl SharedPage {
+    /// Allocates a zeroed page.
+    pub(crate) fn zeroed() -> Result<Self> {
+        PageRef::zeroed().map(Self::new)
+    }
+
+    /// Makes the shared view of a page.
+    pub(crate) fn new(page: PageRef) -> Self {
+        // SAFETY: The direct map's addresses are never null.
+        let base = unsafe { NonNull::new_unchecked(page.as_ptr()) };
+        Self { page, base }
+    }
+
+    /// The machine frame number.
+    pub(crate) fn mfn(&self) -> u64 {
+        self.page.mfn()
+    }
+
+    /// The page itself.
+    pub(crate) fn page(&self) -> &PageRef {
+        &self.page
+    }
+
+    #[inline]
+    fn at<T>(&self, offset: usize) -> Option<&T> {
+        let size = size_of::<T>();
+        if offset % size != 0 || offset > PAGE_SIZE - size {
+            return None;
+        }
+        // SAFETY: `offset + size` is within the page, checked just above.
+        let at = unsafe { self.base.add(offset) };
+        // SAFETY: Aligned and in bounds as checked above; `T` is one of the atomic integers below, for which
+        // every bit pattern is valid; the page lives as long as `self`.
+        Some(unsafe { at.cast::<T>().as_ref() })
+    }
+
+    /// The 64-bit word at `offset`.
+    #[inline]
+    pub(crate) fn word64(&self, offset: usize) -> Option<&AtomicU64> {
+        self.at(offset)
+    }
+
+    /// The 32-bit word at `offset`.
+    #[inline]
+    pub(crate) fn word32(&self, offset: usize) -> Option<&AtomicU32> {
+        self.at(offset)
+    }
+
+    /// The 16-bit word at `offset`.
+    #[inline]
+    pub(crate) fn word16(&self, offset: usize) -> Option<&AtomicU16> {
+        self.at(offset)
+    }
+
+    /// The byte at `offset`.
+    #[inline]
+    pub(crate) fn byte(&self, offset: usize) -> Option<&AtomicU8> {
+        self.at(offset)
+    }
+}
+
+impl Clone for SharedPage {
+    fn clone(&self) -> Self {
+        Self {
+            page: self.page.clone(),
+            base: self.base,
+        }
+    }
+}
+
+/// A zeroed, physically contiguous block of `1 << ORDER` pages that only the module and the processor use.
+///
+/// # Invariants
+///
+/// `base` is the direct-map address of a block of that order which this value owns.
+pub(crate) struct PageBlock<const ORDER: u32> {
+    base: NonNull<u8>,
+}
+
+// SAFETY: The block is plain memory owned by the value.
+unsafe impl<const ORDER: u32> Send for PageBlock<ORDER> {}
+// SAFETY: Shared access hands out raw pointers and addresses only.
+unsafe impl<const ORDER: u32> Sync for PageBlock<ORDER> {}
+
+impl<const ORDER: u32> PageBlock<ORDER> {
+    /// Bytes in the block.
+    pub(crate) const SIZE: usize = PAGE_SIZE << ORDER;
+
+    /// Allocates a zeroed block.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: Called where sleeping is allowed.
+        let page = unsafe { raw::oxen_alloc_pages(ORDER, true, false) };
+        if page.is_null() {
+            return Err(ENOMEM);
+        }
+        // SAFETY: A valid page of normal memory.
+        let base = unsafe { raw::oxen_page_address(page) };
+        // INVARIANT: A fresh block is ours alone.
+        NonNull::new(base.cast()).map(|base| Self { base }).ok_or(ENOMEM)
+    }
+
+    /// The physical address, without any encryption bit.
+    pub(crate) fn phys(&self) -> u64 {
+        // SAFETY: A direct-map address by the type's invariant.
+        unsafe { raw::oxen_virt_to_phys(self.base.as_ptr().cast()) }
+    }
+
+    /// The first byte.
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Sets every byte.
+    pub(crate) fn fill(&mut self, byte: u8) {
+        // SAFETY: The block is `SIZE` bytes long and exclusively borrowed.
+        unsafe { core::ptr::write_bytes(self.base.as_ptr(), byte, Self::SIZE) };
+    }
+}
+
+impl<const ORDER: u32> Drop for PageBlock<ORDER> {
+    fn drop(&mut self) {
+        // SAFETY: The address is that of a block from `alloc_pages` with this order, owned by `self`.
+        unsafe { kernel::bindings::free_pages(self.base.as_ptr() as usize, ORDER) };
+    }
+}
+
+/// Pages of RAM that the host has in all.
+pub(crate) fn total_pages() -> u64 {
+    // SAFETY: Reads a counter.
+    unsafe { raw::oxen_totalram_pages() }
+}
+
+/// Pages of RAM that are free now.
+pub(crate) fn free_pages() -> u64 {
+    // SAFETY: Reads a counter.
+    unsafe { raw::oxen_free_pages_count() }
+}
+
+/// The bit that marks an encrypted page in a physical address, or 0 (AMD SME).
+pub(crate) fn sme_mask() -> u64 {
+    // SAFETY: Reads a variable that is constant after boot.
+    unsafe { raw::oxen_sme_mask() }
+}
