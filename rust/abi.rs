@@ -5,5 +5,20 @@
 //! Pure: uses `core` and `zerocopy` only, so that the same files are compiled on the host for tests.
 //! Structures are written by hand with explicit padding and derive zerocopy's traits, which prove at
 //! compile time that every bit pattern is valid and that no padding byte is ever leaked to a caller.
+//!
+//! A file per Xen header, named like it. Structures are those of a 64-bit caller; what a 32-bit guest
+//! lays out differently stands in the file's `compat` module under the same name and converts with
+//! [`layout::Widen`]. Numbers drop the prefix that the file's name already says.
+
+#[macro_use]
+pub(crate) mod layout;
 
 pub(crate) mod errno;
+pub(crate) mod event_channel;
+pub(crate) mod grant_table;
+pub(crate) mod hvm;
+pub(crate) mod memory;
+pub(crate) mod sched;
+pub(crate) mod vcpu;
+pub(crate) mod version;
+pub(crate) mod xen;
