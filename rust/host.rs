@@ -10,5 +10,6 @@
 
 pub(crate) mod abi;
 pub(crate) mod emulate;
+pub(crate) mod evtchn;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;

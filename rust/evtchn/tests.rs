@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Tests of the room.
+
+mod ops;
+mod world;
