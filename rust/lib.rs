@@ -8,6 +8,9 @@
 use kernel::prelude::*;
 
 mod abi;
+mod emulate;
+mod hw;
+mod mm;
 mod sys;
 
 module! {

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The format of AMD's nested page tables, with the p2m type in bits that the processor ignores.
+//!
+//! APM volume 2, 15.25: the long mode page table format; every access of a guest counts as a user access.
+
+/// What a guest frame number stands for. Names and meanings are Xen's (`p2m_type_t`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum P2mType {
+    /// Nothing: reads give all ones, writes are dropped.
+    Invalid = 0,
+    /// Normal RAM of the domain, counted against its allotment.
+    RamRw = 1,
+    /// RAM of the domain that it may only read.
+    RamRo = 2,
+    /// A page that the hypervisor shares with the domain, not counted: shared info, grant frames.
+    Special = 3,
+    /// A page of another domain, mapped by a tools domain.
+    MapForeign = 4,
+    /// A page of another domain, mapped by grant, writable.
+    GrantMapRw = 5,
+    /// A page of another domain, mapped by grant, read only.
+    GrantMapRo = 6,
+    /// RAM whose writes are being logged.
+    RamLogdirty = 7,
+    /// A device model answers.
+    MmioDm = 8,
+}
+
+impl P2mType {
+    const fn from_bits(bits: u64) -> Self {
+        match bits {
+            1 => Self::RamRw,
+            2 => Self::RamRo,
+            3 => Self::Special,
+            4 => Self::MapForeign,
+            5 => Self::GrantMapRw,
+            6 => Self::GrantMapRo,
+            7 => Self::RamLogdirty,
+            8 => Self::MmioDm,
+            _ => Self::Invalid,
+        }
+    }
+
+    /// Whether the domain may write to such a page.
+    pub(crate) const fn writable(self) -> bool {
+        matches!(
+            self,
+            Self::RamRw | Self::Special | Self::MapForeign | Self::GrantMapRw
+        )
+    }
+
+    /// Whether a page stands behind it.
+    pub(crate) const fn is_page(self) -> bool {
+        !matches!(self, Self::Invalid | Self::MmioDm)
+    }
+
+    /// Whether it counts against the domain's allotment.
+    pub(crate) const fn is_ram(self) -> bool {
+        matches!(self, Self::RamRw | Self::RamRo | Self::RamLogdirty)
+    }
+}
+
+const PRESENT: u64 = 1 << 0;
+const WRITE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+const ACCESSED: u64 = 1 << 5;
+const DIRTY: u64 = 1 << 6;
+const LARGE: u64 = 1 << 7;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const TYPE_SHIFT: u32 = 52;
+const TYPE_MASK: u64 = 0xf;
+
+/// Levels of the tables; level 0 maps 4 KiB, level 1 maps 2 MiB.
+pub(crate) const LEVELS: u32 = 4;
+/// Entries in a table.
+pub(crate) const ENTRIES: usize = 512;
+/// Guest frame numbers below this can be mapped.
+pub(crate) const MAX_GFN: u64 = 1 << 36;
+
+/// An entry of the tables.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry(pub(crate) u64);
+
+impl Entry {
+    /// Nothing.
+    pub(crate) const EMPTY: Self = Self(0);
+
+    /// Points to the table at this physical address. `encryption` is the host's SME bit.
+    pub(crate) const fn table(phys: u64, encryption: u64) -> Self {
+        Self(phys & ADDRESS | encryption | PRESENT | WRITE | USER | ACCESSED)
+    }
+
+    /// Maps `mfn` (of a 2 MiB block if `large`). Accessed and dirty are set so that the processor need not.
+    pub(crate) const fn leaf(mfn: u64, ty: P2mType, large: bool, encryption: u64) -> Self {
+        let mut bits = (mfn << 12) & ADDRESS | encryption | (ty as u64) << TYPE_SHIFT;
+        if ty.is_page() {
+            bits |= PRESENT | USER | ACCESSED | DIRTY;
+        }
+        if ty.writable() {
+            bits |= WRITE;
+        }
+        if large {
+            bits |= LARGE;
+        }
+        Self(bits)
+    }
+
+    /// An entry without a page but with a meaning.
+    pub(crate) const fn absent(ty: P2mType) -> Self {
+        Self((ty as u64) << TYPE_SHIFT)
+    }
+
+    /// Whether the processor may use it.
+    pub(crate) const fn present(self) -> bool {
+        self.0 & PRESENT != 0
+    }
+
+    /// Whether it maps a 2 MiB block at once.
+    pub(crate) const fn large(self) -> bool {
+        self.0 & LARGE != 0
+    }
+
+    /// The frame, of a page or of a table. `encryption` is the host's SME bit.
+    pub(crate) const fn mfn(self, encryption: u64) -> u64 {
+        (self.0 & ADDRESS & !encryption) >> 12
+    }
+
+    /// The type, for entries that are no tables.
+    pub(crate) const fn ty(self) -> P2mType {
+        P2mType::from_bits(self.0 >> TYPE_SHIFT & TYPE_MASK)
+    }
+}
+
+/// The index that `gfn` has in the table at `level`.
+pub(crate) const fn index(gfn: u64, level: u32) -> usize {
+    // CAST: Nine bits.
+    (gfn >> (9 * level)) as usize & (ENTRIES - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaf_round_trip() {
+        for bits in 0..9 {
+            let ty = P2mType::from_bits(bits);
+            let e = Entry::leaf(0x1_2345, ty, false, 1 << 47);
+            assert_eq!(e.ty(), ty);
+            assert_eq!(e.mfn(1 << 47), 0x1_2345);
+            assert_eq!(e.present(), ty.is_page());
+            assert_eq!(e.0 & WRITE != 0, ty.writable());
+            assert!(!e.large());
+        }
+        assert_eq!(Entry::EMPTY.ty(), P2mType::Invalid);
+    }
+
+    #[test]
+    fn index_takes_nine_bits_per_level() {
+        let gfn = 0x1ff << 27 | 0x0aa << 18 | 0x055 << 9 | 0x123;
+        assert_eq!(index(gfn, 3), 0x1ff);
+        assert_eq!(index(gfn, 2), 0x0aa);
+        assert_eq!(index(gfn, 1), 0x055);
+        assert_eq!(index(gfn, 0), 0x123);
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! AMD SVM. "APM" is the AMD64 Architecture Programmer's Manual, volume 2, chapter 15.
+
+mod asid;
+mod gprs;
+mod msrpm;
+mod vcpu;
+mod vmcb;
+
+use core::ptr;
+use core::sync::atomic::AtomicPtr;
+
+use kernel::prelude::{
+    pr_err,
+    pr_info, //
+};
+
+use crate::abi::errno::{
+    Result,
+    EBUSY,
+    ENODEV, //
+};
+use crate::hw::{
+    Backend,
+    Capabilities, //
+};
+use crate::sys::alloc::{
+    KBox,
+    KVec,
+    GFP_KERNEL, //
+};
+use crate::sys::atomic::{
+    AtomicU64,
+    Ordering, //
+};
+use crate::sys::page::PageBlock;
+use crate::sys::raw;
+use crate::sys::{
+    cpu,
+    fpu,
+    msr, //
+};
+
+/// The SVM backend.
+pub(crate) struct Svm;
+
+/// What one processor needs to be in host mode.
+struct PerCpu {
+    /// Where VMRUN keeps the host's state (VM_HSAVE_PA).
+    save_area: PageBlock<0>,
+    /// Where VMSAVE keeps the rest of the host's state.
+    host: PageBlock<0>,
+    /// Address space identifiers of this processor.
+    asids: asid::Asids,
+    /// Number of the vCPU that ran here last; branch predictions must not pass from one to another.
+    last_vcpu: AtomicU64,
+}
+
+/// What all processors share. Constant between `init` and `exit`.
+struct Shared {
+    cpus: KVec<PerCpu>,
+    msrpm: PageBlock<1>,
+    iopm: PageBlock<2>,
+    capabilities: Capabilities,
+    encryption: u64,
+}
+
+static SHARED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
+
+/// What `init` prepared; `None` before it and after `exit`.
+fn shared() -> Option<&'static Shared> {
+    let shared = SHARED.load(Ordering::Acquire);
+    // SAFETY: Null, or a box that `init` published. `exit` frees it, which the module calls after the last vCPU
+    // is gone and no processor is enabled.
+    unsafe { shared.as_ref() }
+}
+
+/// CPUID leaf of SVM's own features.
+const SVM_LEAF: u32 = 0x8000_000a;
+
+/// Refuses with a line that a person understands.
+fn refuse(why: &str) -> Result {
+    pr_err!("{why}\n");
+    Err(ENODEV)
+}
+
+impl Backend for Svm {
+    const NAME: &'static str = "AMD SVM";
+
+    type Vcpu = vcpu::SvmVcpu;
+
+    fn init() -> Result {
+        if msr::cpuid(0x8000_0000, 0)[0] < SVM_LEAF || msr::cpuid(0x8000_0001, 0)[2] & 1 << 2 == 0 {
+            return refuse("this processor has no SVM, or the hypervisor above hides it");
+        }
+        let [_, asids, _, features] = msr::cpuid(SVM_LEAF, 0);
+        if features & 1 == 0 {
+            return refuse("this processor has no nested paging");
+        }
+        if msr::cpuid(1, 0)[2] & 1 << 27 == 0 {
+            return refuse("the host does not use XSAVE (was it started with noxsave?)");
+        }
+        if asids < 2 {
+            return refuse("this processor has no address space identifiers");
+        }
+
+        // x87, SSE, AVX, and the three parts of AVX-512: their standard format fits a page.
+        let xcr0_mask = fpu::xcr0() & 0xe7;
+        // SAFETY: These read constants of the running kernel.
+        let (nrips, decode, ibpb, spec_ctrl) = unsafe {
+            (
+                raw::oxen_cpu_has_nrips(),
+                raw::oxen_cpu_has_decodeassists(),
+                raw::oxen_cpu_has_ibpb(),
+                raw::oxen_cpu_has_v_spec_ctrl(),
+            )
+        };
+        let capabilities = Capabilities {
+            next_rip: nrips,
+            decode_assists: decode,
+            ibpb,
+            spec_ctrl,
+            page_1g: msr::cpuid(0x8000_0001, 0)[3] & 1 << 26 != 0,
+            xcr0_mask,
+        };
+
+        let mut cpus = KVec::with_capacity(cpu::nr_ids() as usize, GFP_KERNEL)?;
+        for _ in 0..cpu::nr_ids() {
+            cpus.push(
+                PerCpu {
+                    save_area: PageBlock::new()?,
+                    host: PageBlock::new()?,
+                    asids: asid::Asids::new(asids - 1),
+                    last_vcpu: AtomicU64::new(0),
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        let mut iopm = PageBlock::<2>::new()?;
+        iopm.fill(0xff);
+        let shared = KBox::new(
+            Shared {
+                cpus,
+                msrpm: msrpm::build(&capabilities)?,
+                iopm,
+                capabilities,
+                encryption: crate::sys::page::sme_mask(),
+            },
+            GFP_KERNEL,
+        )?;
+        SHARED.store(KBox::into_raw(shared), Ordering::Release);
+        pr_info!(
+            "AMD SVM: {} address spaces, next-RIP {}, decode assists {}\n",
+            asids - 1,
+            if nrips { "yes" } else { "no" },
+            if decode { "yes" } else { "no" },
+        );
+        Ok(())
+    }
+
+    fn exit() {
+        let shared = SHARED.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !shared.is_null() {
+            // SAFETY: The box is the one that `init` published, and nobody uses it any more.
+            drop(unsafe { KBox::from_raw(shared) });
+        }
+    }
+
+    fn enable(cpu: u32) -> Result {
+        let Some(per_cpu) = shared().and_then(|s| s.cpus.get(cpu as usize)) else {
+            return Err(ENODEV);
+        };
+        if msr::read(msr::VM_CR).is_ok_and(|v| v & msr::VM_CR_SVMDIS != 0) {
+            pr_err!("SVM is disabled by firmware on CPU {cpu}; enable it in the BIOS setup\n");
+            return Err(ENODEV);
+        }
+        let efer = msr::read(msr::EFER)?;
+        if efer & msr::EFER_SVME != 0 {
+            pr_err!(
+                "SVM is in use on CPU {cpu}: unload kvm_amd, or load kvm with enable_virt_at_load=0\n"
+            );
+            return Err(EBUSY);
+        }
+        // SAFETY: SVME alone changes nothing for the host; the kernel's emergency path clears it by itself.
+        unsafe { msr::write(msr::EFER, efer | msr::EFER_SVME)? };
+        // SAFETY: The page is ours as long as the processor is enabled.
+        let rc = unsafe { msr::write(msr::VM_HSAVE_PA, per_cpu.save_area.phys()) };
+        if let Err(errno) = rc {
+            Self::disable(cpu);
+            return Err(errno);
+        }
+        per_cpu.asids.restart();
+        per_cpu.last_vcpu.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn disable(_cpu: u32) {
+        let Ok(efer) = msr::read(msr::EFER) else {
+            return;
+        };
+        if efer & msr::EFER_SVME == 0 {
+            return;
+        }
+        // SAFETY: No guest runs on this processor any more.
+        let _ = unsafe { msr::write(msr::VM_HSAVE_PA, 0) };
+        // SAFETY: We set the bit; without it the host is as it was.
+        let _ = unsafe { msr::write(msr::EFER, efer & !msr::EFER_SVME) };
+    }
+
+    fn capabilities() -> Capabilities {
+        shared().map(|s| s.capabilities).unwrap_or_default()
+    }
+}
