@@ -11,5 +11,6 @@
 pub(crate) mod abi;
 pub(crate) mod emulate;
 pub(crate) mod evtchn;
+pub(crate) mod policy;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;
