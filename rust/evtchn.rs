@@ -49,18 +49,12 @@ pub(crate) use self::{
         Peer,
         Step, //
     },
-    fifo::{
-        FifoReservation,
-        LINK_BITS, //
-    },
+    fifo::FifoReservation,
     ports::{
         Kind,
         Ports, //
     },
-    status::{
-        Info,
-        Status, //
-    },
+    status::Info,
     types::{
         Consumer,
         Delivery,

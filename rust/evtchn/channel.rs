@@ -11,11 +11,14 @@ use super::types::{
     DomId,
     Port, //
 };
-use crate::abi::errno::{
-    Result,
-    EINVAL,
-    ENOMEM,
-    ENOSPC, //
+use crate::abi::{
+    errno::{
+        Result,
+        EINVAL,
+        ENOMEM,
+        ENOSPC, //
+    },
+    event_channel::FIFO_PRIORITY_DEFAULT, //
 };
 use crate::sys::alloc::{
     KVVec,
@@ -32,8 +35,8 @@ const PER_BUCKET: u32 = 64;
 /// ports.
 const MAX_BUSY: u32 = 4096;
 
-/// The priority of a FIFO event unless set otherwise (`EVTCHN_FIFO_PRIORITY_DEFAULT`).
-pub(super) const DEFAULT_PRIORITY: u8 = 7;
+/// The priority of a FIFO event unless set otherwise.
+pub(super) const DEFAULT_PRIORITY: u8 = FIFO_PRIORITY_DEFAULT as u8;
 
 /// What a port is connected to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -228,7 +231,9 @@ impl Table {
             self.first_free += 1;
         }
 
-        for (index, bucket) in (0u32..).zip(self.buckets.iter_mut()).skip(self.first_free) {
+        // CAST: there are at most 2048 buckets.
+        let first = self.first_free as u32;
+        for (index, bucket) in (first..).zip(self.buckets.iter_mut().skip(self.first_free)) {
             if bucket.free == 0 {
                 continue;
             }
@@ -293,9 +298,8 @@ impl Table {
     pub(super) fn from(&self, port: Port) -> impl Iterator<Item = (Port, &Channel)> {
         let bucket = port / PER_BUCKET;
 
-        (0u32..)
-            .zip(self.buckets.iter())
-            .skip(bucket as usize)
+        (bucket..)
+            .zip(self.buckets.iter().skip(bucket as usize))
             .flat_map(|(index, bucket)| {
                 (index.saturating_mul(PER_BUCKET)..).zip(bucket.channels.iter())
             })
@@ -306,9 +310,8 @@ impl Table {
     pub(super) fn from_mut(&mut self, port: Port) -> impl Iterator<Item = (Port, &mut Channel)> {
         let bucket = port / PER_BUCKET;
 
-        (0u32..)
-            .zip(self.buckets.iter_mut())
-            .skip(bucket as usize)
+        (bucket..)
+            .zip(self.buckets.iter_mut().skip(bucket as usize))
             .flat_map(|(index, bucket)| {
                 (index.saturating_mul(PER_BUCKET)..).zip(bucket.channels.iter_mut())
             })

@@ -15,8 +15,7 @@ use super::{
         Tails,
         LINKED,
         MASKED,
-        PENDING,
-        QUEUES, //
+        PENDING, //
     },
     ports::{
         Abi,
@@ -36,15 +35,24 @@ use super::{
     vcpu_info::VcpuInfo,
     word::Word,
 };
-use crate::abi::errno::{
-    Result,
-    EACCES,
-    EINVAL,
-    ENOENT,
-    ENOMEM,
-    ENOSPC,
-    ENOSYS,
-    EOPNOTSUPP, //
+use crate::abi::{
+    errno::{
+        Result,
+        EACCES,
+        EINVAL,
+        ENOENT,
+        ENOMEM,
+        ENOSPC,
+        ENOSYS,
+        EOPNOTSUPP, //
+    },
+    event_channel::{
+        FIFO_CONTROL_HEAD,
+        FIFO_CONTROL_READY,
+        FIFO_CONTROL_SIZE,
+        FIFO_EVENT_WORD_SIZE,
+        FIFO_PRIORITY_MIN, //
+    },
 };
 use crate::sys::{
     alloc::{
@@ -59,19 +67,10 @@ use crate::sys::{
 use core::sync::atomic::AtomicU32;
 
 /// Event words in a page.
-const PER_PAGE: u32 = (PAGE_SIZE / 4) as u32;
+const PER_PAGE: u32 = (PAGE_SIZE / FIFO_EVENT_WORD_SIZE) as u32;
 
 /// Pages of a full event array.
 const MAX_PAGES: usize = (FIFO_PORTS / PER_PAGE) as usize;
-
-/// Bytes of `evtchn_fifo_control_block`: `ready`, 4 reserved bytes, the heads.
-const CONTROL_SIZE: usize = 8 + 4 * QUEUES;
-
-/// The lowest priority (`EVTCHN_FIFO_PRIORITY_MIN`).
-const LOWEST_PRIORITY: u32 = 15;
-
-/// Bits of a link (`EVTCHN_FIFO_LINK_BITS`), which `EVTCHNOP_init_control` returns.
-pub(crate) const LINK_BITS: u8 = 17;
 
 /// A vCPU's control block.
 struct Control {
@@ -91,16 +90,16 @@ impl Memory for Pages {
     fn event(&self, port: Port) -> Option<&AtomicU32> {
         self.array
             .get((port / PER_PAGE) as usize)?
-            .word32((port % PER_PAGE) as usize * 4)
+            .word32((port % PER_PAGE) as usize * FIFO_EVENT_WORD_SIZE)
     }
 
     fn control(&self, queue: QueueId) -> Option<(&AtomicU32, &AtomicU32)> {
         let control = self.controls.get(queue.vcpu as usize)?.as_ref()?;
-        let head = 8 + usize::from(queue.priority) * 4;
+        let word = |at| control.page.word32(control.offset.checked_add(at)?);
 
         Some((
-            control.page.word32(control.offset)?,
-            control.page.word32(control.offset.checked_add(head)?)?,
+            word(FIFO_CONTROL_READY)?,
+            word(FIFO_CONTROL_HEAD + usize::from(queue.priority) * 4)?,
         ))
     }
 }
@@ -139,25 +138,26 @@ impl Fifo {
         }
     }
 
-    /// Makes the port pending, and queues it if the guest has not masked it.
-    ///
-    /// One read-modify-write sets `PENDING` and shows `MASKED`: if it was masked, then the guest
-    /// finds the port pending when it unmasks, and asks for it.
+    /// Makes the port pending, and queues it if the guest has not masked it. Without a word for it
+    /// the event is kept until there is one.
     pub(super) fn raise(
         &mut self,
         channel: &mut Channel,
         port: Port,
         info: Option<&VcpuInfo>,
     ) -> Raised {
-        let Some(word) = self.pages.event(port) else {
-            channel.latched = true;
-            return Raised::default();
-        };
-        let old = word.set(PENDING);
+        let to = queue_of(channel);
+        let raised = link::raise(&self.pages, &mut self.tails, port, &mut channel.queue, to);
 
-        Raised {
-            fresh: old & PENDING == 0,
-            upcall: old & MASKED == 0 && self.queue(channel, port, info),
+        match raised {
+            Some(raised) => Raised {
+                fresh: raised.fresh,
+                upcall: raised.upcall && info.is_some_and(VcpuInfo::mark),
+            },
+            None => {
+                channel.latched = true;
+                Raised::default()
+            }
         }
     }
 
@@ -169,20 +169,18 @@ impl Fifo {
         port: Port,
         info: Option<&VcpuInfo>,
     ) -> bool {
-        match self.pages.event(port) {
-            Some(word) => word.clear(MASKED) & PENDING != 0 && self.queue(channel, port, info),
-            None => false,
-        }
-    }
+        let to = queue_of(channel);
 
-    fn queue(&mut self, channel: &mut Channel, port: Port, info: Option<&VcpuInfo>) -> bool {
-        let to = QueueId {
-            vcpu: channel.vcpu,
-            priority: channel.priority,
-        };
-
-        link::enqueue(&self.pages, &mut self.tails, port, &mut channel.queue, to)
+        link::unmask(&self.pages, &mut self.tails, port, &mut channel.queue, to)
             && info.is_some_and(VcpuInfo::mark)
+    }
+}
+
+/// Returns the queue on which a channel's next event goes.
+fn queue_of(channel: &Channel) -> QueueId {
+    QueueId {
+        vcpu: channel.vcpu,
+        priority: channel.priority,
     }
 }
 
@@ -223,7 +221,7 @@ impl Ports {
     /// not aligned to 8 bytes.
     pub(crate) fn check_control(&self, vcpu: u32, offset: u32) -> Result {
         self.vcpu(vcpu)?;
-        if offset as usize > PAGE_SIZE - CONTROL_SIZE || offset % 8 != 0 {
+        if offset as usize > PAGE_SIZE - FIFO_CONTROL_SIZE || offset % 8 != 0 {
             return Err(EINVAL);
         }
         Ok(())
@@ -265,9 +263,10 @@ impl Ports {
                 fifo.give_control(vcpu, control)?;
                 for (port, channel) in self.table.from_mut(1) {
                     channel.priority = DEFAULT_PRIORITY;
+                    // Taken along, not copied: after a reset the bitmap is in use again.
                     channel.latched = channel.is_usable()
                         && Bits::of(&shared_info, width, port)
-                            .is_some_and(|bits| bits.is_pending());
+                            .is_some_and(|bits| bits.clear_pending());
                 }
                 self.abi = Abi::Fifo(shared_info, fifo);
                 Ok(())
@@ -329,7 +328,7 @@ impl Ports {
             return Err(EACCES);
         }
         match u8::try_from(priority) {
-            Ok(new) if priority <= LOWEST_PRIORITY => {
+            Ok(new) if priority <= FIFO_PRIORITY_MIN => {
                 channel.priority = new;
                 Ok(())
             }

@@ -13,31 +13,42 @@
 
 use super::{
     channel::QueueId,
+    two_level::Raised,
     types::Port,
     word::Word, //
 };
-use crate::abi::errno::{
-    Result,
-    ENOMEM, //
+use crate::abi::{
+    errno::{
+        Result,
+        ENOMEM, //
+    },
+    event_channel::{
+        FIFO_BUSY,
+        FIFO_LINKED,
+        FIFO_LINK_MASK,
+        FIFO_MASKED,
+        FIFO_MAX_QUEUES,
+        FIFO_PENDING, //
+    },
 };
 use crate::sys::alloc::{
     KVec,
     GFP_KERNEL_ACCOUNT, //
 };
 
-/// The event is pending (`EVTCHN_FIFO_PENDING`).
-pub(super) const PENDING: u32 = 1 << 31;
-/// The guest does not want to be notified (`EVTCHN_FIFO_MASKED`).
-pub(super) const MASKED: u32 = 1 << 30;
-/// The event is on a queue (`EVTCHN_FIFO_LINKED`).
-pub(super) const LINKED: u32 = 1 << 29;
-/// The guest must not unmask for a moment (`EVTCHN_FIFO_BUSY`).
-const BUSY: u32 = 1 << 28;
-/// The next event on the queue (`EVTCHN_FIFO_LINK_MASK`).
-const LINK: u32 = (1 << 17) - 1;
+/// The event is pending.
+pub(super) const PENDING: u32 = 1 << FIFO_PENDING;
+/// The guest does not want to be notified.
+pub(super) const MASKED: u32 = 1 << FIFO_MASKED;
+/// The event is on a queue.
+pub(super) const LINKED: u32 = 1 << FIFO_LINKED;
+/// The guest must not unmask for a moment.
+const BUSY: u32 = 1 << FIFO_BUSY;
+/// The next event on the queue.
+const LINK: u32 = FIFO_LINK_MASK;
 
-/// Queues of a vCPU (`EVTCHN_FIFO_MAX_QUEUES`).
-pub(super) const QUEUES: usize = 16;
+/// Queues of a vCPU, one for each priority.
+pub(super) const QUEUES: usize = FIFO_MAX_QUEUES as usize;
 
 /// Attempts to append to a tail.
 ///
@@ -85,12 +96,46 @@ impl Tails {
     }
 }
 
+/// Makes an event pending, and queues it if the guest has not masked it; `None` if it has no word.
+///
+/// One read-modify-write sets `PENDING` and shows `MASKED`: if it was masked, then the guest finds
+/// the event pending when it unmasks, and asks for it. [`Raised::upcall`] says that the guest must
+/// be notified.
+pub(super) fn raise<M: Memory>(
+    memory: &M,
+    tails: &mut Tails,
+    port: Port,
+    last: &mut QueueId,
+    to: QueueId,
+) -> Option<Raised> {
+    let old = memory.event(port)?.set(PENDING);
+
+    Some(Raised {
+        fresh: old & PENDING == 0,
+        upcall: old & MASKED == 0 && enqueue(memory, tails, port, last, to),
+    })
+}
+
+/// Unmasks an event, and queues it if it is pending; returns whether the guest must be notified.
+pub(super) fn unmask<M: Memory>(
+    memory: &M,
+    tails: &mut Tails,
+    port: Port,
+    last: &mut QueueId,
+    to: QueueId,
+) -> bool {
+    memory
+        .event(port)
+        .is_some_and(|word| word.clear(MASKED) & PENDING != 0)
+        && enqueue(memory, tails, port, last, to)
+}
+
 /// Puts an event that is pending and not masked on the queue `to`, unless it is on one already.
 ///
 /// `last` is the queue that the event was on last. Returns whether the guest must be notified: the
 /// queue was empty and its bit in `ready` clear. Without a control block the event stays pending
 /// and is not queued (XSA-107); the guest must not unmask before it has given one.
-pub(super) fn enqueue<M: Memory>(
+fn enqueue<M: Memory>(
     memory: &M,
     tails: &mut Tails,
     port: Port,

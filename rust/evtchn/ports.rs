@@ -374,7 +374,7 @@ impl Ports {
             Abi::Host => {}
             Abi::TwoLevel(page) => {
                 if let Some(bits) = Bits::of(page, self.width, port) {
-                    bits.clear_pending();
+                    let _ = bits.clear_pending();
                 }
             }
             Abi::Fifo(_, fifo) => fifo.clear_pending(port),

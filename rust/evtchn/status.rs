@@ -13,29 +13,16 @@ use super::{
     },
     types::{
         Consumer,
-        DomId,
         Port, //
     },
 };
-use crate::abi::errno::{
-    Result,
-    EINVAL, //
+use crate::abi::{
+    errno::{
+        Result,
+        EINVAL, //
+    },
+    event_channel::StatusDetail as Status, //
 };
-
-/// What a port is connected to (`EVTCHNSTAT_*`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Status {
-    /// Nothing.
-    Closed,
-    /// Waits for this domain.
-    Unbound(DomId),
-    /// A port of a domain.
-    Interdomain(DomId, Port),
-    /// A virtual interrupt.
-    Virq(u32),
-    /// vCPUs of the domain.
-    Ipi,
-}
 
 /// One line of a dump.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

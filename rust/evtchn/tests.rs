@@ -2,5 +2,7 @@
 
 //! Tests of the room.
 
+mod fifo;
 mod ops;
+mod regressions;
 mod world;

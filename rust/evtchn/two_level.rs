@@ -18,14 +18,6 @@ use super::{
 use crate::sys::page::SharedPage;
 use core::sync::atomic::AtomicU32;
 
-/// Offset of `evtchn_pending` in `shared_info`, in bytes, in both layouts.
-const PENDING: usize = 2048;
-
-/// Returns the offset of `evtchn_mask` in `shared_info`, in bytes.
-const fn mask_offset(width: Width) -> usize {
-    PENDING + width.ports() as usize / 8
-}
-
 /// What became of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Raised {
@@ -49,11 +41,12 @@ impl<'a> Bits<'a, AtomicU32> {
         if port >= width.ports() {
             return None;
         }
+        let layout = width.layout();
         let word = (port / 32) as usize * 4;
 
         Some(Self {
-            pending: shared_info.word32(PENDING + word)?,
-            mask: shared_info.word32(mask_offset(width) + word)?,
+            pending: shared_info.word32(layout.evtchn_pending + word)?,
+            mask: shared_info.word32(layout.evtchn_mask + word)?,
             bit: 1 << (port % 32),
         })
     }
@@ -106,9 +99,9 @@ impl<'a, W: Word> Bits<'a, W> {
         self.mask.get() & self.bit != 0
     }
 
-    /// Clears pending.
-    pub(super) fn clear_pending(&self) {
-        self.pending.clear(self.bit);
+    /// Clears pending, and returns whether it was set.
+    pub(super) fn clear_pending(&self) -> bool {
+        self.pending.clear(self.bit) & self.bit != 0
     }
 }
 

@@ -2,6 +2,14 @@
 
 //! What the room's operations take and return.
 
+use crate::abi::{
+    event_channel::FIFO_NR_CHANNELS,
+    xen::{
+        self,
+        SharedInfoLayout, //
+    }, //
+};
+
 /// A domain's number.
 pub(crate) type DomId = u16;
 
@@ -11,11 +19,11 @@ pub(crate) type Port = u32;
 /// The most vCPUs an HVM guest can have (Xen's `HVM_MAX_VCPUS`).
 pub(crate) const MAX_VCPUS: usize = 128;
 
-/// The most ports of the FIFO ABI (`EVTCHN_FIFO_NR_CHANNELS`).
-pub(super) const FIFO_PORTS: u32 = 1 << 17;
+/// The most ports of the FIFO ABI.
+pub(super) const FIFO_PORTS: u32 = FIFO_NR_CHANNELS;
 
-/// The number of virtual interrupts (`NR_VIRQS`).
-pub(super) const NR_VIRQS: usize = 24;
+/// The number of virtual interrupts.
+pub(super) const NR_VIRQS: usize = xen::NR_VIRQS as usize;
 
 /// The layout of a guest's `shared_info` and `vcpu_info`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +35,14 @@ pub(crate) enum Width {
 }
 
 impl Width {
+    /// Returns where everything is.
+    pub(super) const fn layout(self) -> &'static SharedInfoLayout {
+        match self {
+            Self::Bits32 => &xen::LAYOUT_32,
+            Self::Bits64 => &xen::LAYOUT_64,
+        }
+    }
+
     /// Returns the bits in a word of this layout.
     pub(super) const fn bits(self) -> u32 {
         match self {
@@ -41,6 +57,10 @@ impl Width {
         self.bits() * self.bits()
     }
 }
+
+const _: () = assert!(xen::LAYOUT_32.word == 4 && xen::LAYOUT_64.word == 8);
+const _: () = assert!(xen::LAYOUT_32.nr_channels == Width::Bits32.ports() as usize);
+const _: () = assert!(xen::LAYOUT_64.nr_channels == Width::Bits64.ports() as usize);
 
 /// Who in the hypervisor receives the events of a port that the guest cannot use itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -169,14 +189,8 @@ pub(crate) enum Send {
 /// Source: the V and G marks in `xen.h`. The architecture's own (`VIRQ_ARCH_0` to `VIRQ_ARCH_7`)
 /// are all global on x86.
 pub(super) const fn virq_is_global(virq: u32) -> bool {
-    /// `VIRQ_TIMER`.
-    const TIMER: u32 = 0;
-    /// `VIRQ_DEBUG`.
-    const DEBUG: u32 = 1;
-    /// `VIRQ_XENOPROF`.
-    const XENOPROF: u32 = 7;
-    /// `VIRQ_XENPMU`.
-    const XENPMU: u32 = 13;
-
-    !matches!(virq, TIMER | DEBUG | XENOPROF | XENPMU)
+    !matches!(
+        virq,
+        xen::VIRQ_TIMER | xen::VIRQ_DEBUG | xen::VIRQ_XENOPROF | xen::VIRQ_XENPMU
+    )
 }

@@ -13,10 +13,17 @@ use super::{
     },
     word::Word,
 };
-use crate::abi::errno::{
-    Result,
-    EINVAL,
-    ENXIO, //
+use crate::abi::{
+    errno::{
+        Result,
+        EINVAL,
+        ENXIO, //
+    },
+    xen::{
+        LEGACY_MAX_VCPUS,
+        VCPU_INFO_SIZE as SIZE,
+        VCPU_INFO_UPCALL_PENDING, //
+    },
 };
 use crate::sys::{
     atomic::{
@@ -32,12 +39,6 @@ use core::sync::atomic::{
     AtomicU32 as SharedU32,
     AtomicU8 as SharedU8, //
 };
-
-/// Bytes of `vcpu_info`.
-const SIZE: usize = 64;
-
-/// vCPUs whose initial `vcpu_info` is in `shared_info` (`XEN_LEGACY_MAX_VCPUS`).
-const LEGACY_VCPUS: usize = 32;
 
 /// The place of one vCPU's `vcpu_info`.
 #[derive(Clone)]
@@ -60,7 +61,7 @@ impl VcpuInfo {
         if offset > PAGE_SIZE - SIZE {
             return Err(EINVAL);
         }
-        if offset % (width.bits() as usize / 8) != 0 {
+        if offset % width.layout().word != 0 {
             return Err(ENXIO);
         }
         Ok(Self { page, offset })
@@ -68,7 +69,7 @@ impl VcpuInfo {
 
     /// Returns the place that vCPU `id` starts with, or `None` if `shared_info` has none for it.
     pub(super) fn initial(shared_info: &SharedPage, id: usize) -> Option<Self> {
-        (id < LEGACY_VCPUS).then(|| Self {
+        (id < LEGACY_MAX_VCPUS).then(|| Self {
             page: shared_info.clone(),
             offset: id * SIZE,
         })
@@ -79,7 +80,8 @@ impl VcpuInfo {
     }
 
     fn upcall(&self) -> Option<&SharedU8> {
-        self.page.byte(self.offset)
+        self.page
+            .byte(self.offset.checked_add(VCPU_INFO_UPCALL_PENDING)?)
     }
 
     /// Returns the part of `evtchn_pending_sel` that covers `port`, and its bit in there.
@@ -88,10 +90,7 @@ impl VcpuInfo {
     /// layout still works after the guest has changed its width.
     fn selector(&self, width: Width, port: Port) -> Option<(&SharedU32, u32)> {
         let bit = port / width.bits();
-        let at = match width {
-            Width::Bits32 => 4,
-            Width::Bits64 => 8 + (bit / 32) as usize * 4,
-        };
+        let at = width.layout().pending_sel + (bit / 32) as usize * 4;
 
         Some((self.word(at)?, 1 << (bit % 32)))
     }
@@ -104,7 +103,7 @@ impl VcpuInfo {
     /// Sets the selector's bit for `port`, then the upcall; returns whether the upcall was clear.
     pub(super) fn select(&self, width: Width, port: Port) -> bool {
         match self.selector(width, port) {
-            Some((word, bit)) => word.set(bit) & bit == 0 && self.mark(),
+            Some((word, bit)) => select(word, bit, || self.mark()),
             None => false,
         }
     }
@@ -127,12 +126,9 @@ impl VcpuInfo {
                 word.put(value);
             }
         }
-        let selectors = match width {
-            Width::Bits32 => 4..8,
-            Width::Bits64 => 8..16,
-        };
-        for at in selectors.step_by(4) {
-            if let Some(word) = self.word(at) {
+        let layout = width.layout();
+        for at in (0..layout.word).step_by(4) {
+            if let Some(word) = self.word(layout.pending_sel + at) {
                 word.put(u32::MAX);
             }
         }
@@ -152,6 +148,13 @@ impl VcpuInfo {
     pub(crate) fn offset(&self) -> usize {
         self.offset
     }
+}
+
+/// Sets a bit of a selector, and marks the upcall if it was clear.
+///
+/// If it was set, then whoever set it has marked the upcall since the guest looked, or is about to.
+pub(super) fn select<W: Word>(selector: &W, bit: u32, mark: impl FnOnce() -> bool) -> bool {
+    selector.set(bit) & bit == 0 && mark()
 }
 
 /// Counts the changes of the place of one vCPU's `vcpu_info`.

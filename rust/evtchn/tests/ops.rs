@@ -23,6 +23,7 @@ use crate::abi::errno::{
     ERESTART,
     ESRCH, //
 };
+use crate::abi::event_channel::StatusDetail as Status;
 use crate::evtchn::{
     topology::{
         self,
@@ -35,7 +36,6 @@ use crate::evtchn::{
     Ports,
     Reservation,
     Send,
-    Status,
     VcpuInfo,
     VcpuSet,
     Width, //
