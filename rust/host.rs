@@ -14,3 +14,4 @@ pub(crate) mod evtchn;
 pub(crate) mod policy;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;
+pub(crate) mod vlapic;
