@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What every part of the lab shares: messages, the cache and its locks, steps that show their progress.
+# Sourced by ./lab and tools/vm; defines functions and a few read-only variables, does nothing else.
+
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+LAB=$CHECKOUT/tools/lab
+BUILD=$CHECKOUT/build
+
+# Prints a line about what is being done. Everything the lab says goes to standard error, so that
+# standard output belongs to the command a person asked for.
+say() { printf '==> %s\n' "$*" >&2; }
+warn() { printf '==> warning: %s\n' "$*" >&2; }
+
+# Ends with one line: what is wrong, and what to do.
+die() {
+	printf 'oxen: %s\n' "$*" >&2
+	exit 1
+}
+
+# The folder of the cache. Entries below it are named KIND-KEY, where KEY is a hash of what made them.
+cache_dir() {
+	if [ -n "${OXEN_CACHE:-}" ]; then
+		printf '%s/oxen\n' "${OXEN_CACHE%/}"
+	elif [ -n "${XDG_CACHE_HOME:-}" ]; then
+		printf '%s/oxen\n' "${XDG_CACHE_HOME%/}"
+	elif [ -n "${HOME:-}" ]; then
+		printf '%s/.cache/oxen\n' "${HOME%/}"
+	else
+		die "no HOME in the environment: set OXEN_CACHE to a folder for the cache (8 GB)"
+	fi
+}
+
+# Becomes root, keeping what the lab needs of the environment. Mounting and chroot ask for it.
+become_root() {
+	[ "$(id -u)" -ne 0 ] || return 0
+	local keep=("OXEN_CACHE=$(dirname "$CACHE")") name
+	command -v sudo >/dev/null ||
+		die "the lab needs root to mount its build root, and there is no sudo: run as root, or install sudo"
+	for name in OXEN_ACCEL OXEN_MIRROR OXEN_JOBS OXEN_QUIET http_proxy https_proxy no_proxy \
+		HTTP_PROXY HTTPS_PROXY NO_PROXY TERM "${LAB_KEEP[@]}"; do
+		[ -z "${!name+set}" ] || keep+=("$name=${!name}")
+	done
+	mkdir -p "$CACHE" 2>/dev/null || die "cannot make $CACHE: set OXEN_CACHE to a folder you can write to"
+	exec sudo -- env "${keep[@]}" "$0" "$@"
+	die "sudo failed: run as root"
+}
+
+# Names of further variables that become_root keeps.
+LAB_KEEP=()
+
+# The user and group that own the checkout: what is built inside it belongs to them.
+owner_ids() { stat -c '%u:%g' "$CHECKOUT"; }
+
+# The process group of the child that runs, if any: it dies with us.
+LAB_CHILD=
+end_child() { [ -z "$LAB_CHILD" ] || kill -KILL -- "-$LAB_CHILD" 2>/dev/null || true; }
+trap end_child EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# Prints the first 12 digits of the hash of the text given as arguments.
+key_of() { printf '%s\0' "$@" | sha256sum | cut -c1-12; }
+
+# Ends unless the folder $1 (or its nearest parent that exists) has $2 MiB free for $3.
+need_space() {
+	local dir=$1 free
+	while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
+	free=$(df -Pm "$dir" | awk 'NR == 2 { print $4 }')
+	[ "$free" -ge "$2" ] ||
+		die "no space for $3: $dir has $free MiB free and $2 are needed; free some, run 'make clean-cache', or set OXEN_CACHE to another disk"
+}
+
+elapsed() {
+	local s=$1
+	if [ "$s" -lt 60 ]; then printf '%d s' "$s"; else printf '%d min %d s' $((s / 60)) $((s % 60)); fi
+}
+
+# Runs a command with its output in a file, and shows that it moves: on a terminal one line that is
+# rewritten each second, elsewhere a line every half minute. Arguments: title, log file, command.
+# Returns the command's status; on failure the end of the log is printed. A function given as command
+# must check each of its own steps: `set -e` does not reach there.
+step() {
+	local title=$1 log=$2 start=$SECONDS pid rc=0 now last said=0 width
+	shift 2
+	if [ ! -t 2 ]; then printf '==> %s ...\n' "$title" >&2; fi
+	set -m
+	(
+		# shellcheck disable=SC2034 # in_root reads it: a child of ours must stay in this process group.
+		LAB_FOREGROUND=1
+		"$@"
+	) >"$log" 2>&1 </dev/null &
+	pid=$!
+	LAB_CHILD=$pid
+	set +m
+	while kill -0 "$pid" 2>/dev/null; do
+		now=$((SECONDS - start))
+		if [ -t 2 ]; then
+			width=$(tput cols 2>/dev/null || echo 80)
+			last=$(tail -n 1 "$log" | tr -d '\r' | tr '\t' ' ')
+			last="==> $title ... $(elapsed "$now"), $(wc -l <"$log") lines: $last"
+			printf '\r\033[K%s' "${last:0:width-1}" >&2
+		elif [ $((now / 30)) -gt "$said" ]; then
+			said=$((now / 30))
+			last=$(tail -n 1 "$log" | tr -d '\r' | tr '\t' ' ')
+			printf '    %s, %s lines: %s\n' "$(elapsed "$now")" "$(wc -l <"$log")" "${last:0:100}" >&2
+		fi
+		sleep 0.5
+	done
+	wait "$pid" || rc=$?
+	LAB_CHILD=
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+	if [ "$rc" -eq 0 ]; then
+		printf '==> %s: done in %s\n' "$title" "$(elapsed $((SECONDS - start)))" >&2
+	else
+		tail -n "${LAB_TAIL:-25}" "$log" | sed 's/^/    /' >&2
+		printf '==> %s: failed (status %d) after %s; the whole log is %s\n' \
+			"$title" "$rc" "$(elapsed $((SECONDS - start)))" "$log" >&2
+	fi
+	return "$rc"
+}
+
+# Holds an entry for as long as this process and its children live, so that clean-cache leaves it alone.
+hold_entry() {
+	local fd
+	exec {fd}>"$CACHE/locks/$1"
+	flock -s "$fd"
+}
+
+# Removes what is left of runs that died: a half-made entry nobody has locked.
+sweep_cache() {
+	local part name fd
+	for part in "$CACHE"/part-*; do
+		[ -d "$part" ] || continue
+		name=${part##*/part-}
+		exec {fd}>"$CACHE/locks/$name"
+		if flock -n -x "$fd"; then rm -rf --one-file-system -- "$part"; fi
+		exec {fd}>&-
+	done
+}
+
+# Makes the cache entry $1 by running "$2 FOLDER" unless it is there; prints nothing. The maker works in
+# a folder beside it, which is renamed when complete: an entry that exists is whole. Two runs that want
+# the same entry wait for each other.
+ensure_entry() {
+	local name=$1 maker=$2 part=$CACHE/part-$1 fd
+	mkdir -p "$CACHE/locks" 2>/dev/null || die "cannot write to $CACHE: set OXEN_CACHE to a folder you can write to"
+	if [ ! -d "$CACHE/$name" ]; then
+		exec {fd}>"$CACHE/locks/$name"
+		if ! flock -n -x "$fd"; then
+			say "another run is making $name; waiting for it"
+			flock -x "$fd"
+		fi
+		if [ ! -d "$CACHE/$name" ]; then
+			sweep_cache
+			rm -rf --one-file-system -- "$part"
+			mkdir "$part"
+			"$maker" "$part"
+			sync -f "$part"
+			mv -T "$part" "$CACHE/$name"
+		fi
+		exec {fd}>&-
+	fi
+	hold_entry "$name"
+	touch -c "$CACHE/$name"
+}

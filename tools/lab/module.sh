@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What is built from this checkout: the module for a kernel of the lab, and the userspace tools.
+
+# Runs a build step whose log is shown on failure, and of which only what a compiler had to say is
+# shown on success. Two runs in one checkout wait for each other.
+build_step() {
+	local title=$1 log=$2 fd rc=0
+	shift 2
+	make_build_dir
+	exec {fd}>"$BUILD/.lock"
+	flock "$fd"
+	LAB_TAIL=200 step "$title" "$log" "$@" || rc=$?
+	exec {fd}>&-
+	[ "$rc" -eq 0 ] || die "$title: failed; the compiler's words are above and in $log"
+	grep -vE '^(make(\[[0-9]+\])?: |  [A-Z]+ (\[M\]|[A-Z]* )? *[^ ]+$| *(Compiling|Finished|Downloaded|Downloading|Updating|Locking|Adding|Blocking) |Skipping BTF )' "$log" >&2 || true
+	chown -h "$(owner_ids)" "$log" "$BUILD/.lock"
+}
+
+# Builds the module for the stock or the debug kernel, as build/FLAVOUR/oxen.ko. More arguments go to make.
+build_module() {
+	local flavour=$1 binds=() make=()
+	shift
+	case $flavour in
+	stock)
+		need_kernel
+		mapfile -t binds < <(kernel_binds)
+		make=(make -C /lab/kernel/build "KERNELRELEASE=$RELEASE" CC=gcc-14)
+		;;
+	debug)
+		need_debug_kernel
+		mapfile -t binds < <(debug_kernel_binds)
+		make=(make -C /lab/debug/build LLVM=1)
+		;;
+	esac
+	make_build_dir "$BUILD/$flavour"
+	build_step "module for the $flavour kernel" "$BUILD/$flavour.log" \
+		in_checkout "${binds[@]}" -- "${make[@]}" "-j$KERNEL_JOBS" "M=$CHECKOUT" "MO=$BUILD/$flavour" "$@" modules
+}
+
+# Builds the userspace tools as static programs, so that they run in any root and on any host, and puts
+# the `oxen` command at build/oxen.
+build_tools() {
+	need_root
+	build_step "oxen command" "$BUILD/tools.log" \
+		in_checkout --env "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-static" \
+		--chdir "$CHECKOUT/tools" -- bash -euc '
+		cargo build --release --locked --target x86_64-unknown-linux-gnu -p oxen
+		install -m 755 "$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release/oxen" "$0/oxen"
+		' "$BUILD"
+}
