@@ -13,12 +13,25 @@
 #[macro_use]
 pub(crate) mod layout;
 
+#[cfg(test)]
+mod check;
+
+pub(crate) mod console_io;
+pub(crate) mod dm_op;
+pub(crate) mod domctl;
+pub(crate) mod elfnote;
 pub(crate) mod errno;
 pub(crate) mod event_channel;
+pub(crate) mod evtchn_dev;
+pub(crate) mod gntdev;
 pub(crate) mod grant_table;
 pub(crate) mod hvm;
 pub(crate) mod memory;
+pub(crate) mod physdev;
+pub(crate) mod platform;
+pub(crate) mod privcmd;
 pub(crate) mod sched;
+pub(crate) mod sysctl;
 pub(crate) mod vcpu;
 pub(crate) mod version;
 pub(crate) mod xen;

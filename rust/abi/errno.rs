@@ -29,6 +29,11 @@ macro_rules! errnos {
                 }
             }
         }
+
+        /// Every number above with its name in C.
+        #[cfg(test)]
+        pub(in crate::abi) const NUMBERS: &[&[(&str, i128)]] =
+            &[&[$((stringify!($name), $value)),*]];
     };
 }
 

@@ -168,7 +168,7 @@ layouts! {
         vcpu: u32,
         /// OUT: unbound and interdomain: the other domain in the low 16 bits; pirq and virq: the
         /// number.
-        detail: u32 as "u",
+        detail: u32 as "u.pirq",
         /// OUT: interdomain: the other port.
         remote_port: u32 as "u.interdomain.port",
     }

@@ -6,17 +6,19 @@
 //! Both macros also leave a table behind in test builds (`NUMBERS`, `LAYOUTS`) that is held against
 //! Xen's own headers by a C compiler, so that each number and each field is written down once.
 
-use zerocopy_derive::{
-    FromBytes,
-    Immutable,
-    IntoBytes,
-    KnownLayout, //
-};
-
 /// A `uint64_t` as a 32-bit x86 caller lays it out: eight bytes aligned to four.
 #[repr(C)]
 #[derive(
-    FromBytes, IntoBytes, Immutable, KnownLayout, Clone, Copy, Debug, PartialEq, Eq, Default,
+    zerocopy_derive::FromBytes,
+    zerocopy_derive::IntoBytes,
+    zerocopy_derive::Immutable,
+    zerocopy_derive::KnownLayout,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Default,
 )]
 pub(crate) struct U64A4 {
     low: u32,
@@ -94,6 +96,20 @@ macro_rules! same_in_both_widths {
 
 same_in_both_widths!(u8, u16, u32, u64, i16, i32);
 
+/// Reads a payload from the start of a union's bytes; `None` if it is longer than the union.
+pub(crate) fn payload<T: zerocopy::FromBytes>(union: &[u8]) -> Option<T> {
+    T::read_from_prefix(union).ok().map(|(value, _)| value)
+}
+
+/// Writes a payload over the start of a union's bytes and leaves the rest; `None`, without writing,
+/// if it is longer than the union.
+pub(crate) fn set_payload<T>(union: &mut [u8], value: &T) -> Option<()>
+where
+    T: zerocopy::IntoBytes + zerocopy::Immutable,
+{
+    value.write_to_prefix(union).ok()
+}
+
 /// A structure's row in the table that tests hold against Xen's headers.
 #[cfg(test)]
 pub(crate) struct Layout {
@@ -101,7 +117,7 @@ pub(crate) struct Layout {
     pub(crate) rust: &'static str,
     /// The structure in C.
     pub(crate) c: &'static str,
-    /// Bytes of the structure.
+    /// Bytes of the structure in C.
     pub(crate) size: usize,
     /// Each field that Xen names: its C name, byte offset and bytes.
     pub(crate) fields: &'static [(&'static str, usize, usize)],
@@ -154,11 +170,12 @@ macro_rules! number_table {
 ///
 /// Derives what byte-wise copies need, proves the size, and in tests each field's place. A field is
 /// called in Rust as in C unless `as "C name"` follows its type; fields starting with `_pad` exist in
-/// Rust only.
+/// Rust only. `[bytes, bytes in C]` is for a structure that in C ends in an array which is left out
+/// here.
 macro_rules! layouts {
     ($(
         $(#[$doc:meta])*
-        struct $name:ident: $c:literal [$size:literal] {
+        struct $name:ident: $c:literal [$size:literal $(, $c_size:literal)?] {
             $($(#[$field_doc:meta])* $field:ident: $ty:ty $(as $field_c:literal)?,)*
         }
     )*) => {
@@ -189,7 +206,7 @@ macro_rules! layouts {
             crate::abi::layout::Layout {
                 rust: stringify!($name),
                 c: $c,
-                size: core::mem::size_of::<$name>(),
+                size: layouts!(@size $size $($c_size)?),
                 fields: &[$((
                     layouts!(@c $field $($field_c)?),
                     core::mem::offset_of!($name, $field),
@@ -198,6 +215,8 @@ macro_rules! layouts {
             }
         ),*];
     };
+    (@size $size:literal) => { $size };
+    (@size $size:literal $c_size:literal) => { $c_size };
     (@c $field:ident) => { stringify!($field) };
     (@c $field:ident $c:literal) => { $c };
 }

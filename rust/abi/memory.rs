@@ -281,7 +281,7 @@ layouts! {
         /// IN: room. OUT: entries.
         nr_entries: u32,
         _pad: u32,
-        /// Handle of [`E820Entry`]s.
+        /// Handle of [`e820::E820Entry`]s.
         buffer: u64,
     }
 
@@ -429,40 +429,35 @@ layouts! {
     }
 }
 
-/// An entry of a memory map, as the BIOS lays it out: 20 bytes without alignment.
-#[repr(C)]
-#[derive(
-    zerocopy_derive::FromBytes,
-    zerocopy_derive::IntoBytes,
-    zerocopy_derive::Immutable,
-    zerocopy_derive::KnownLayout,
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-)]
-pub(crate) struct E820Entry {
-    /// First guest-physical byte.
-    pub(crate) addr: super::layout::U64A4,
-    /// Bytes.
-    pub(crate) size: super::layout::U64A4,
-    /// One of `E820_*`.
-    pub(crate) type_: u32,
+/// Memory maps, which Xen's public headers leave to the BIOS; the tools' `xenctrl.h` has them.
+pub(crate) mod e820 {
+    numbers! {
+        "E820_" u32 [name] {
+            /// RAM.
+            RAM = 1, "RAM";
+            /// To be kept off.
+            RESERVED = 2, "RESERVED";
+            /// ACPI tables, RAM once they are read.
+            ACPI = 3, "ACPI";
+            /// To be kept over sleep.
+            NVS = 4, "NVS";
+            /// Broken.
+            UNUSABLE = 5, "UNUSABLE";
+        }
+    }
+
+    layouts! {
+        /// An entry of a memory map, without alignment.
+        struct E820Entry: "struct e820entry" [20] {
+            /// First guest-physical byte.
+            addr: crate::abi::layout::U64A4,
+            /// Bytes.
+            size: crate::abi::layout::U64A4,
+            /// One of the kinds above.
+            type_: u32 as "type",
+        }
+    }
 }
-
-const _: () = assert!(core::mem::size_of::<E820Entry>() == 20);
-
-/// Memory map: RAM.
-pub(crate) const E820_RAM: u32 = 1;
-/// Memory map: keep off.
-pub(crate) const E820_RESERVED: u32 = 2;
-/// Memory map: ACPI tables, RAM once they are read.
-pub(crate) const E820_ACPI: u32 = 3;
-/// Memory map: to be kept over sleep.
-pub(crate) const E820_NVS: u32 = 4;
-/// Memory map: broken.
-pub(crate) const E820_UNUSABLE: u32 = 5;
 
 /// What 32-bit guests lay out differently.
 pub(crate) mod compat {
@@ -559,7 +554,7 @@ pub(crate) mod compat {
         struct MemoryMap: "struct xen_memory_map" [8] {
             /// IN: room. OUT: entries.
             nr_entries: u32,
-            /// Handle of [`super::E820Entry`]s.
+            /// Handle of [`super::e820::E820Entry`]s.
             buffer: u32,
         }
 
@@ -605,6 +600,30 @@ pub(crate) mod compat {
             access_list: u32,
         }
 
+        /// A range of reserved device memory.
+        struct ReservedDeviceMemory: "struct xen_reserved_device_memory" [8] {
+            /// First frame.
+            start_pfn: u32,
+            /// Frames.
+            nr_pages: u32,
+        }
+
+        /// Argument of [`super::RESERVED_DEVICE_MEMORY_MAP`].
+        struct ReservedDeviceMemoryMap: "struct xen_reserved_device_memory_map" [16] {
+            /// IN: [`super::RDM_ALL`].
+            flags: u32,
+            /// IN: room. OUT: ranges.
+            nr_entries: u32,
+            /// OUT: handle of [`ReservedDeviceMemory`]s.
+            buffer: u32,
+            /// IN: PCI segment.
+            pci_seg: u16 as "dev.pci.seg",
+            /// IN: PCI bus.
+            pci_bus: u8 as "dev.pci.bus",
+            /// IN: PCI device and function.
+            pci_devfn: u8 as "dev.pci.devfn",
+        }
+
         /// Argument of [`super::ACQUIRE_RESOURCE`].
         struct MemAcquireResource: "struct xen_mem_acquire_resource" [28] {
             /// IN: the domain.
@@ -636,6 +655,8 @@ pub(crate) mod compat {
         ForeignMemoryMap { domid, map }
         PodTarget { target_pages, tot_pages, pod_cache_pages, pod_entries, domid }
         MemAccessOp { op, access, domid, nr, pfn, pfn_list, access_list }
+        ReservedDeviceMemory { start_pfn, nr_pages }
+        ReservedDeviceMemoryMap { flags, nr_entries, buffer, pci_seg, pci_bus, pci_devfn }
         MemAcquireResource { domid, type_, id, nr_frames, pad, frame, frame_list }
     }
 }
