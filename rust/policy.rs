@@ -12,12 +12,15 @@
 //!
 //! Pure: what the processor and the backend can do is passed in.
 
+pub(crate) mod control;
 pub(crate) mod cpuid;
 mod depend;
 mod derive;
 #[cfg(test)]
 mod epyc;
 pub(crate) mod feature;
+pub(crate) mod msr;
+pub(crate) mod mtrr;
 pub(crate) mod system;
 pub(crate) mod view;
 pub(crate) mod wire;
@@ -29,6 +32,10 @@ pub(crate) use view::{
     DomainView,
     VcpuView, //
 };
+
+/// A guest's access must end in a general protection fault with error code 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gp;
 
 /// What the backend can do for guests on this machine, beyond what CPUID says of the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
