@@ -11,6 +11,7 @@
 pub(crate) mod abi;
 pub(crate) mod emulate;
 pub(crate) mod evtchn;
+pub(crate) mod gnttab;
 pub(crate) mod policy;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;
