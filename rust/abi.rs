@@ -2,13 +2,14 @@
 
 //! Xen's public structures and numbers, as Debian's `libxen-dev` 4.20 declares them.
 //!
-//! Pure: uses `core` and `zerocopy` only, so that the same files are compiled on the host for tests.
-//! Structures are written by hand with explicit padding and derive zerocopy's traits, which prove at
-//! compile time that every bit pattern is valid and that no padding byte is ever leaked to a caller.
+//! Pure: uses `core` and `zerocopy` only, so that the same files are compiled on the host for
+//! tests. Structures are written by hand with explicit padding and derive zerocopy's traits, which
+//! prove at compile time that every bit pattern is valid and that no padding byte is ever leaked to
+//! a caller.
 //!
-//! A file per Xen header, named like it. Structures are those of a 64-bit caller; what a 32-bit guest
-//! lays out differently stands in the file's `compat` module under the same name and converts with
-//! [`layout::Widen`]. Numbers drop the prefix that the file's name already says.
+//! A file per Xen header, named like it. Structures are those of a 64-bit caller; what a 32-bit
+//! guest lays out differently stands in the file's `compat` module under the same name and converts
+//! with [`layout::Widen`]. Numbers drop the prefix that the file's name already says.
 
 #[macro_use]
 pub(crate) mod layout;
@@ -17,6 +18,7 @@ pub(crate) mod layout;
 mod check;
 
 pub(crate) mod console_io;
+pub(crate) mod cpuid;
 pub(crate) mod dm_op;
 pub(crate) mod domctl;
 pub(crate) mod elfnote;
@@ -34,4 +36,5 @@ pub(crate) mod sched;
 pub(crate) mod sysctl;
 pub(crate) mod vcpu;
 pub(crate) mod version;
+pub(crate) mod vm_event;
 pub(crate) mod xen;

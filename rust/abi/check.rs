@@ -3,9 +3,9 @@
 //! Holds every number, size and offset of this room against Xen's own headers.
 //!
 //! Each declaration becomes a `_Static_assert` in a C file that includes the headers; a C compiler
-//! says whether they all hold. Nothing is linked or run, so that the layouts of 32-bit guests can be
-//! checked without a 32-bit C library. Where the headers are not installed the tests say so and do
-//! nothing.
+//! says whether they all hold. Nothing is linked or run, so that the layouts of 32-bit guests can
+//! be checked without a 32-bit C library. Where the headers are not installed the tests say so and
+//! do nothing.
 
 use super::layout::Layout;
 use std::fmt::Write as _;
@@ -37,12 +37,14 @@ const XEN: &[&str] = &[
     "xen/hvm/save.h",
     "xen/hvm/dm_op.h",
     "xen/hvm/ioreq.h",
+    "xen/arch-x86/cpuid.h",
     "xen/arch-x86/hvm/start_info.h",
     "xen/domctl.h",
     "xen/sysctl.h",
     "xen/platform.h",
     "xen/physdev.h",
     "xen/elfnote.h",
+    "xen/vm_event.h",
     "xen/io/console.h",
     "xen/io/xs_wire.h",
 ];
@@ -98,10 +100,12 @@ const NATIVE: &[(&[&str], &[&[Layout]], &[Numbers])] = {
                 sysctl::pm::LAYOUTS,
                 vcpu::LAYOUTS,
                 version::LAYOUTS,
+                vm_event::LAYOUTS,
                 xen::LAYOUTS,
             ],
             &[
                 console_io::NUMBERS,
+                cpuid::NUMBERS,
                 dm_op::NUMBERS,
                 domctl::NUMBERS,
                 domctl::context::NUMBERS,
@@ -127,6 +131,7 @@ const NATIVE: &[(&[&str], &[&[Layout]], &[Numbers])] = {
                 sysctl::pm::NUMBERS,
                 vcpu::NUMBERS,
                 version::NUMBERS,
+                vm_event::NUMBERS,
                 xen::NUMBERS,
             ],
         ),
@@ -184,11 +189,20 @@ fn includes(headers: &[&str]) -> String {
     c
 }
 
+/// Adds the assertion that an expression has a value.
+fn assert_equal(c: &mut String, expression: &str, value: i128) {
+    writeln!(
+        c,
+        "_Static_assert(({expression}) == {value}LL, \"{expression} is not {value}\");"
+    )
+    .unwrap();
+}
+
 /// Adds assertions about structures.
 fn assert_layouts<'a>(c: &mut String, layouts: impl IntoIterator<Item = &'a Layout>) {
     for layout in layouts {
         let ty = layout.c;
-        writeln!(c, "_Static_assert(sizeof({ty}) == {}, \"\");", layout.size).unwrap();
+        assert_equal(c, &format!("sizeof({ty})"), layout.size as i128);
         for (field, offset, size) in layout.fields {
             if field.starts_with("_pad") {
                 continue;
@@ -210,7 +224,7 @@ fn assert_layouts<'a>(c: &mut String, layouts: impl IntoIterator<Item = &'a Layo
 /// Adds assertions about numbers.
 fn assert_numbers(c: &mut String, numbers: Numbers) {
     for (expression, value) in numbers.iter().copied().flatten() {
-        writeln!(c, "_Static_assert(({expression}) == {value}LL, \"\");").unwrap();
+        assert_equal(c, expression, *value);
     }
 }
 
@@ -221,9 +235,16 @@ fn compile(c: &str, width: &str) -> Result<(), String> {
 
 /// Does as [`compile`] with further arguments.
 fn compile_with(c: &str, width: &str, more: &[&str]) -> Result<(), String> {
+    let mut arguments = vec![width, "-ffreestanding", "-fsyntax-only"];
+    arguments.extend_from_slice(more);
+    run_compiler(c, &arguments)
+}
+
+/// Runs the C compiler with arguments and a file.
+fn run_compiler(c: &str, arguments: &[&str]) -> Result<(), String> {
     let mut child = Command::new("cc")
-        .args(["-std=gnu11", width, "-ffreestanding", "-fsyntax-only", "-w"])
-        .args(more)
+        .args(["-std=gnu11", "-w"])
+        .args(arguments)
         .args(["-x", "c", "-"])
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
@@ -300,7 +321,7 @@ fn errors_equal_xens() {
     let mut c = includes(ERRNO);
     for (name, value) in super::errno::NUMBERS.iter().copied().flatten() {
         if !matches!(*name, "EINTR" | "ENOTTY" | "ERESTART") {
-            writeln!(c, "_Static_assert(XEN_{name} == {value}, \"\");").unwrap();
+            assert_equal(&mut c, &format!("XEN_{name}"), *value);
         }
     }
     if let Err(error) = compile(&c, "-m64") {
@@ -324,6 +345,84 @@ fn compat_declarations_equal_xens() {
     }
     if let Err(error) = compile(&c, "-m32") {
         panic!("{error}");
+    }
+}
+
+/// What is padding here is padding in C, so that no field of Xen's is missing.
+#[test]
+fn padding_hides_no_field() {
+    // Fields that Xen has and calls padding, under these very names.
+    const NAMED: &[(&str, &str)] = &[
+        ("XenDomctl", "_pad"),
+        ("InitControl", "_pad"),
+        ("CpuUserRegs", "_pad0"),
+        ("CpuUserRegs", "_pad1"),
+        ("CpuUserRegs", "_pad2"),
+        ("CpuUserRegs", "_pad3"),
+        ("CpuUserRegs", "_pad4"),
+        ("CpuUserRegs", "_pad5"),
+        ("CpuUserRegs", "_pad6"),
+        ("VmEvent", "_pad"),
+        ("RegsX86", "_pad"),
+        ("MemAccess", "_pad"),
+        ("WriteCtrlreg", "_pad"),
+        ("Debug", "_pad"),
+        ("Cpuid", "_pad"),
+        ("InterruptX86", "_pad"),
+        ("DescAccess", "_pad0"),
+        ("DescAccess", "_pad1"),
+    ];
+    if !have_headers() {
+        return;
+    }
+    for (headers, layouts, _) in NATIVE {
+        // The compiler refuses structures that end in an array of variable length.
+        let layouts: Vec<&Layout> = layouts
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|layout| !matches!(layout.rust, "HvmMsr" | "Varbuf"))
+            .collect();
+        if layouts.is_empty() || *headers == TOOLS {
+            continue;
+        }
+        // A program that prints, for each structure, a line with a digit per byte: 1 for padding.
+        let mut c = includes(headers);
+        c.push_str("#include <stdio.h>\n#include <string.h>\nint main(void) {\n");
+        for layout in &layouts {
+            writeln!(
+                c,
+                "{{ {} x; memset(&x, 255, sizeof(x)); __builtin_clear_padding(&x);
+                for (size_t i = 0; i < sizeof(x); i++) putchar('0' + !((char *)&x)[i]);
+                putchar('\\n'); }}",
+                layout.c
+            )
+            .unwrap();
+        }
+        c.push_str("}\n");
+        let program = std::env::temp_dir().join(format!("oxen-padding-{}", std::process::id()));
+        let path = program.to_str().unwrap();
+        run_compiler(&c, &["-m64", "-o", path]).unwrap();
+        let output = Command::new(&program).output().unwrap().stdout;
+        std::fs::remove_file(&program).unwrap();
+        let output = String::from_utf8(output).unwrap();
+        assert_eq!(output.lines().count(), layouts.len());
+
+        for (layout, bytes) in layouts.iter().zip(output.lines()) {
+            for (field, offset, size) in layout.fields {
+                let name = layout.rust;
+                if !field.starts_with("_pad") || NAMED.contains(&(name, field)) {
+                    continue;
+                }
+                assert!(
+                    bytes[*offset..offset + size]
+                        .bytes()
+                        .all(|byte| byte == b'1'),
+                    "{name}.{field} is not padding in {}",
+                    layout.c
+                );
+            }
+        }
     }
 }
 
@@ -489,6 +588,7 @@ fn no_operation_is_missing() {
             &["INTERFACE_", "ACPI_", "UCODE_"],
             platform::name,
         ),
+        ("vm_event.h", "VM_EVENT_REASON_", &[], vm_event::reason_name),
         ("physdev.h", "PHYSDEVOP_", &["DBGP_"], physdev::name),
         (
             "hvm/dm_op.h",

@@ -49,7 +49,8 @@ numbers! {
         /// Xenstore ring: responses given.
         XENSTORE_RSP_PROD = 2060, "offsetof(struct xenstore_domain_interface, rsp_prod)";
         /// Xenstore ring: features of the server.
-        XENSTORE_SERVER_FEATURES = 2064, "offsetof(struct xenstore_domain_interface, server_features)";
+        XENSTORE_SERVER_FEATURES = 2064,
+            "offsetof(struct xenstore_domain_interface, server_features)";
         /// Xenstore ring: state of the connection.
         XENSTORE_CONNECTION = 2068, "offsetof(struct xenstore_domain_interface, connection)";
         /// Xenstore ring: error.

@@ -2,8 +2,8 @@
 
 //! Xen's error numbers.
 //!
-//! Source: `xen/errno.h`. Every number that oxen returns has the same value in Linux, so an [`Errno`]
-//! can be handed to a guest as well as to a host process.
+//! Source: `xen/errno.h`. Every number that oxen returns has the same value in Linux, so an
+//! [`Errno`] can be handed to a guest as well as to a host process.
 
 /// A negative Xen error number, as a hypercall returns it.
 ///

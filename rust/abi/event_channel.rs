@@ -2,8 +2,8 @@
 
 //! `event_channel_op` and the words of both event ABIs (`xen/event_channel.h`).
 //!
-//! Every structure is the same for 32-bit guests. The bitmaps of the two-level ABI lie in the shared
-//! info page: see [`super::xen`].
+//! Every structure is the same for 32-bit guests. The bitmaps of the two-level ABI lie in the
+//! shared info page: see [`super::xen`].
 
 numbers! {
     "EVTCHNOP_" u32 [name] {

@@ -125,10 +125,10 @@ pub(crate) struct Layout {
 
 /// Declares numbers, in groups of one type.
 ///
-/// A group is `"C prefix" type [name functions] { ... }`; an entry is `NAME = value, "C name";` where
-/// prefix and name together are an expression that C must find equal to the value. A group with a
-/// function in its brackets gets that function, from number to C name without the prefix ("?" for an
-/// unknown number).
+/// A group is `"C prefix" type [name function] { ... }`; an entry is `NAME = value, "C name";`
+/// where prefix and name together are an expression that C must find equal to the value. A group
+/// with a function in its brackets gets that function, from number to C name without the prefix
+/// ("?" for an unknown number).
 macro_rules! numbers {
     ($($prefix:literal $ty:ident $names:tt $body:tt)*) => {
         $(number_group! { $ty $names $body })*
@@ -145,7 +145,9 @@ macro_rules! number_group {
     ($ty:ident [] { $($(#[$doc:meta])* $name:ident = $value:expr, $c:literal;)* }) => {
         $($(#[$doc])* pub(crate) const $name: $ty = $value;)*
     };
-    ($ty:ident [$function:ident] { $($(#[$doc:meta])* $name:ident = $value:expr, $c:literal;)* }) => {
+    ($ty:ident [$function:ident] {
+        $($(#[$doc:meta])* $name:ident = $value:expr, $c:literal;)*
+    }) => {
         $($(#[$doc])* pub(crate) const $name: $ty = $value;)*
 
         /// Returns Xen's name of a number, for logs; "?" if it has none.
@@ -169,9 +171,9 @@ macro_rules! number_table {
 /// Declares structures: `struct Name: "C type" [bytes] { field: type, ... }`.
 ///
 /// Derives what byte-wise copies need, proves the size, and in tests each field's place. A field is
-/// called in Rust as in C unless `as "C name"` follows its type; fields starting with `_pad` exist in
-/// Rust only. `[bytes, bytes in C]` is for a structure that in C ends in an array which is left out
-/// here.
+/// called in Rust as in C unless `as "C name"` follows its type; fields starting with `_pad` are
+/// padding and not looked up in C. `[bytes, bytes in C]` is for a structure that in C ends in an
+/// array which is left out here.
 macro_rules! layouts {
     ($(
         $(#[$doc:meta])*

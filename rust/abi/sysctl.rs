@@ -248,7 +248,8 @@ layouts! {
         outstanding_pages: u64,
         /// The greatest machine frame.
         max_mfn: u64,
-        /// CPUID words: leaf 1 EDX, 0x80000001 EDX, 0x80860001, 0, leaf 1 ECX, 0, 0x80000001 ECX, 0.
+        /// CPUID words, the first of a featureset: leaf 1 EDX, 1 ECX, 0x80000001 EDX, 0x80000001
+        /// ECX, 0xd.1 EAX, 7.0 EBX, 7.0 ECX, 0x80000007 EDX.
         hw_cap: [u32; 8],
     }
 

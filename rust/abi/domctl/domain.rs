@@ -113,14 +113,6 @@ numbers! {
     }
 }
 
-/// TSC mode: emulated only if the host's would not do. From `xen/arch/x86/include/asm/time.h`; the
-/// public headers do not name them.
-pub(crate) const TSC_MODE_DEFAULT: u32 = 0;
-/// TSC mode: always emulated.
-pub(crate) const TSC_MODE_ALWAYS_EMULATE: u32 = 1;
-/// TSC mode: never emulated.
-pub(crate) const TSC_MODE_NEVER_EMULATE: u32 = 2;
-
 layouts! {
     /// What an x86 domain emulates.
     struct ArchDomainConfig: "struct xen_arch_domainconfig" [8] {
@@ -272,7 +264,7 @@ layouts! {
 
     /// Payload of [`GETTSCINFO`](super::GETTSCINFO) and [`SETTSCINFO`](super::SETTSCINFO).
     struct TscInfo: "struct xen_domctl_tsc_info" [24] {
-        /// One of `TSC_MODE_*`.
+        /// One of `TSC_MODE_*` of [`crate::abi::cpuid`].
         tsc_mode: u32,
         /// Guest frequency, kHz; 0 for the host's.
         gtsc_khz: u32,

@@ -3,8 +3,8 @@
 //! The records in which an HVM guest's state is saved (`xen/hvm/save.h`,
 //! `xen/arch-x86/hvm/save.h`).
 //!
-//! A save is a sequence of records, each a [`SaveDescriptor`] and its payload, from [`SaveHeader`] to
-//! an empty [`END`].
+//! A save is a sequence of records, each a [`SaveDescriptor`] and its payload, from [`SaveHeader`]
+//! to an empty [`END`].
 
 numbers! {
     "" u32 [] {
@@ -96,8 +96,8 @@ layouts! {
         gtsc_khz: u32,
     }
 
-    /// Record [`CPU`]. `_arbytes` are attributes: type in bits 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13,
-    /// D/B 14, G 15, unusable 16 (as in a VMCS).
+    /// Record [`CPU`]. `_arbytes` are attributes as in a VMCB: type in bits 0-3, S 4, DPL 5-6, P 7,
+    /// AVL 8, L 9, D/B 10, G 11; a segment that is not usable has P clear.
     struct HwCpu: "struct hvm_hw_cpu" [1032] {
         /// FXSAVE area.
         fpu_regs: [u8; 512],
@@ -294,7 +294,7 @@ layouts! {
         msr_mtrr_fixed: [u64; 11],
         /// MTRRcap.
         msr_mtrr_cap: u64,
-        /// Default type; Xen's form: type in bits 0-7, fixed enable 10, enable 11.
+        /// MTRRdefType: type in bits 0-7, fixed ranges enabled 10, enabled 11.
         msr_mtrr_def_type: u64,
     }
 
