@@ -199,6 +199,9 @@ impl Ports {
             _ => return Garbage(None),
         };
 
+        for info in self.vcpus.iter().filter_map(|vcpu| vcpu.info.as_ref()) {
+            info.deselect(self.width);
+        }
         match core::mem::replace(&mut self.abi, Abi::TwoLevel(page)) {
             Abi::Fifo(_, fifo) => Garbage(Some(fifo)),
             _ => Garbage(None),

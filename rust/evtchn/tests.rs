@@ -3,6 +3,8 @@
 //! Tests of the room.
 
 mod fifo;
+mod hostile;
+mod model;
 mod ops;
 mod regressions;
 mod world;

@@ -114,6 +114,25 @@ impl VcpuInfo {
             .is_some_and(|(word, bit)| word.get() & bit != 0)
     }
 
+    /// Writes all 32-bit parts of the selector.
+    fn select_all(&self, width: Width, value: u32) {
+        let layout = width.layout();
+
+        for at in (0..layout.word).step_by(4) {
+            if let Some(word) = self.word(layout.pending_sel + at) {
+                word.put(value);
+            }
+        }
+    }
+
+    /// Clears the selector, when the guest goes back to the 2-level ABI.
+    ///
+    /// A FIFO guest never looks at it, and [`VcpuInfo::take_over`] may have filled it: left as it
+    /// is, no event would set a bit that is clear, and none would raise the upcall.
+    pub(super) fn deselect(&self, width: Width) {
+        self.select_all(width, 0);
+    }
+
     /// Fills this place from the one used so far and selects everything.
     ///
     /// Events may have been raised in the old place up to this moment, or nowhere, so the guest has
@@ -126,12 +145,7 @@ impl VcpuInfo {
                 word.put(value);
             }
         }
-        let layout = width.layout();
-        for at in (0..layout.word).step_by(4) {
-            if let Some(word) = self.word(layout.pending_sel + at) {
-                word.put(u32::MAX);
-            }
-        }
+        self.select_all(width, u32::MAX);
         // Cleared although it may have been copied as set, so that `mark` reports an edge: an
         // interrupt that was asserted for the old place may have found nothing to do.
         if let Some(byte) = self.upcall() {

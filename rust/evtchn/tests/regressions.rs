@@ -305,6 +305,23 @@ fn ev_10_the_bitmap_is_clean_after_fifo_and_back() {
     assert_eq!(kicked(&world.on(1, |p| local(p, port))), [0]);
 }
 
+/// As above, for the selectors: registering a `vcpu_info` fills them, and a FIFO guest never clears
+/// them.
+#[test]
+fn ev_10_the_selectors_are_clean_after_fifo_and_back() {
+    let world = World::new(1);
+    let mut fifo = world.fifo(1, 1);
+    let info = SharedPage::zeroed().unwrap();
+    let place = VcpuInfo::new(info.clone(), 0, Width::Bits64).unwrap();
+    let registered = world.on(1, |p| p.register_vcpu_info(0, place, &epoch()));
+    assert_eq!(kicked(&registered.unwrap()), [0]);
+    assert!(world.on(1, |p| fifo.handle(p, 0)).is_empty());
+    topology::reset(&world, 1, false, || false).unwrap();
+    let port = world.on(1, |p| p.bind_ipi(0, &mut bucket())).unwrap();
+    assert_eq!(kicked(&world.on(1, |p| local(p, port))), [0]);
+    assert_eq!(info.word64(8).unwrap().load(SeqCst), 1);
+}
+
 /// XSA-327: a `vcpu_info` that is not aligned; and one that becomes so when the width changes.
 #[test]
 fn rs_2_vcpu_info_is_used_in_aligned_words_only() {
