@@ -2,9 +2,17 @@
 
 //! Tests of the room.
 
+#[cfg(not(loom))]
 mod fifo;
+#[cfg(not(loom))]
 mod hostile;
+#[cfg(loom)]
+mod interleavings;
+#[cfg(not(loom))]
 mod model;
+#[cfg(not(loom))]
 mod ops;
+#[cfg(not(loom))]
 mod regressions;
+#[cfg(not(loom))]
 mod world;
