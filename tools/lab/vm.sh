@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The small initramfs images of the lab, made inside the build root.
+# The host virtual machine: its initramfs, and running it. The variables that describe a machine are
+# kernel, cpus, memory, append, timeout, icount, interactive, stdin and token.
 
-# Runs in the build root: packs the folder /lab/tree as an uncompressed cpio (under TCG, unpacking
-# costs more than loading) to /lab/out/$0.
-PACK_TREE='cd /lab/tree && find . -print0 | LC_ALL=C sort -z | cpio --null -o -H newc -R 0:0 --quiet >"/lab/out/$0"'
+# Runs in the build root: prints the folder it stands in as an uncompressed cpio. Under TCG, unpacking
+# a compressed one costs more than loading.
+PACK='find . -print0 | LC_ALL=C sort -z | cpio --null -o -H newc -R 0:0 --quiet'
 
 # Maker: the initramfs of tools/vm for the stock kernel.
 make_vm_initramfs() {
@@ -25,13 +26,14 @@ make_vm_initramfs() {
 			esac
 		done
 		chmod 755 /lab/tree/init
-		'"${PACK_TREE//\$0/initramfs}" "$RELEASE" overlay ||
+		cd /lab/tree && '"$PACK"' >/lab/out/initramfs
+		' "$RELEASE" overlay ||
 		die "cannot make the host machine's initramfs"
 	rm -rf "$part/tree"
 }
 
 vm_initramfs_name() {
-	echo "vm-initramfs-$(key_of "$(kernel_name)" "$(cat "$LAB/vm-init")" "$(declare -f make_vm_initramfs)" "$PACK_TREE")"
+	echo "vm-initramfs-$(key_of "$(kernel_name)" "$(cat "$LAB/vm-init")" "$(declare -f make_vm_initramfs)" "$PACK")"
 }
 
 # Sees to the initramfs of tools/vm; sets VM_INITRAMFS.
@@ -40,4 +42,79 @@ need_vm_initramfs() {
 	name=$(vm_initramfs_name)
 	ensure_entry "$name" make_vm_initramfs
 	VM_INITRAMFS=$CACHE/$name/initramfs
+}
+
+# Makes the folder of one run, RUN, which the machine sees as /lab/run. It goes when we end.
+new_run() {
+	make_build_dir "$BUILD/vm"
+	RUN=$(mktemp -d "$BUILD/vm/run.XXXXXX")
+	chmod 755 "$RUN"
+	TTY=$(stty -g 2>/dev/null || true)
+	trap end_run EXIT
+}
+
+end_run() {
+	end_child
+	[ -z "$TTY" ] || stty "$TTY" 2>/dev/null || true
+	rm -rf -- "$RUN"
+}
+
+# Sets interactive and stdin to what our own terminal or pipes ask for.
+stdio_kind() {
+	interactive='' stdin=''
+	if [ -t 0 ] && [ -t 1 ]; then
+		interactive=1
+	elif [ ! -t 0 ] && ! [ /dev/fd/0 -ef /dev/null ]; then
+		stdin=1
+	fi
+}
+
+# Boots the machine and returns the status that it reported; 124 when its time ran out, 126 when QEMU
+# did not run, 255 when it died. LOG is then the kernel's log. Arguments: more NAME VALUE settings, then
+# options of in_root.
+boot_machine() {
+	local rc=0 status
+	{
+		printf '%s=%q\n' lab "$LAB" kernel "$kernel" cpus "$cpus" memory "$memory" append "$append" \
+			interactive "$interactive" stdin "$stdin" timeout "$timeout" icount "${icount:-}" token "${token:-}" \
+			"$1" "$2"
+	} >"$RUN/machine"
+	shift 2
+	[ -z "$interactive" ] || LAB_FOREGROUND=1
+	[ -z "${OXEN_ACCEL:-}" ] || set -- "$@" --env "OXEN_ACCEL=$OXEN_ACCEL"
+	in_root "$@" --ro "$CHECKOUT" "$CHECKOUT" --rw "$RUN" /lab/run -- "$LAB/vm-inside" || rc=$?
+	# The kernel's whole log when it lived to the end, else what the serial line saw.
+	LOG=$BUILD/vm/kernel.log
+	if [ -s "$RUN/dmesg.log" ]; then
+		cp "$RUN/dmesg.log" "$LOG"
+	elif [ -e "$RUN/serial.log" ]; then
+		cp "$RUN/serial.log" "$LOG"
+	else
+		: >"$LOG"
+	fi
+	chown "$(owner_ids)" "$LOG"
+	status=$(tr -cd 0-9 <"$RUN/status" 2>/dev/null || true)
+	if [ -n "$status" ]; then
+		MACHINE_DIED=
+		return "$status"
+	fi
+	MACHINE_DIED=1
+	case $rc in
+	124 | 126) return "$rc" ;;
+	*) return 255 ;;
+	esac
+}
+
+# Says why a machine did not end by itself, if so. Argument: boot_machine's status.
+machine_failure() {
+	[ -n "$MACHINE_DIED" ] || return 0
+	case $1 in
+	124) printf 'vm: time ran out after %s s; the end of the kernel log (%s):\n' "$timeout" "$LOG" >&2 ;;
+	126)
+		sed 's/^/vm: /' "$RUN/qemu.log" >&2
+		die "QEMU did not run"
+		;;
+	*) printf 'vm: the machine ended before the command did; the end of the kernel log (%s):\n' "$LOG" >&2 ;;
+	esac
+	tail -n 40 "$LOG" | sed 's/^/    /' >&2
 }

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# `make run`: the stock kernel as the host in a virtual machine, and the same kernel as a guest of oxen in
+# there. The host machine is one initramfs: module, oxen command, guest kernel, guest initramfs.
+
+# Maker: the guest's initramfs, and the part of the host's that does not change.
+make_run_initramfs() {
+	local part=$1 binds
+	mkdir -p "$part/guest/bin" "$part/tree/bin" "$part/tree/guest"
+	cp "$ROOT/bin/busybox" "$part/guest/bin/busybox"
+	cp "$LAB/guest-init" "$part/guest/init"
+	cp "$ROOT/bin/busybox" "$part/tree/bin/busybox"
+	cp "$LAB/vm-init" "$part/tree/init"
+	chmod 755 "$part/guest/init" "$part/tree/init"
+	cp "$KERNEL/vmlinuz" "$part/tree/guest/vmlinuz"
+	mapfile -t binds < <(kernel_binds)
+	step "initramfs of the guest and of the host machine" "$CACHE/logs/run-initramfs.log" \
+		in_root --rw "$part" /lab/out --ro "$part/guest" /lab/guest --ro "$part/tree" /lab/tree -- bash -euc '
+		cd /lab/guest && '"$PACK"' >/lab/out/guest.cpio
+		cd /lab/tree && '"$PACK"' >/lab/out/host.cpio
+		' || die "cannot make the initramfs images"
+	rm -rf "$part/guest" "$part/tree"
+}
+
+run_initramfs_name() {
+	echo "run-initramfs-$(key_of "$(kernel_name)" "$(cat "$LAB/vm-init" "$LAB/guest-init")" \
+		"$(declare -f make_run_initramfs)" "$PACK")"
+}
+
+# Sees to the images of `make run`; sets RUN_IMAGES, which holds guest.cpio and host.cpio.
+need_run_initramfs() {
+	local name
+	name=$(run_initramfs_name)
+	ensure_entry "$name" make_run_initramfs
+	RUN_IMAGES=$CACHE/$name
+}
+
+# Boots host and guest. With a script as argument its output is all that is printed, and its status
+# returned; without one the terminal is the guest's.
+run_guest() {
+	local script=${1:-} rc=0 size status
+	local kernel=/lab/kernel/vmlinuz cpus=2 memory=1536M append='' timeout=0 token='' binds guest=()
+	[ -z "$script" ] || [ -r "$script" ] || die "there is no script $script"
+	stdio_kind
+	if [ -n "$script" ]; then
+		interactive='' stdin='' timeout=${OXEN_TIMEOUT:-600}
+		token=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
+		append_guest="quiet loglevel=1 OXEN_TOKEN=$token"
+	else
+		[ -n "$interactive" ] ||
+			die "there is no terminal: give a script, 'make run SCRIPT=file'"
+		append_guest="quiet"
+		size=$(stty size 2>/dev/null || echo '24 80')
+		append_guest="$append_guest OXEN_ROWS=${size% *} OXEN_COLUMNS=${size#* } TERM=${TERM:-linux}"
+	fi
+	need_kernel
+	need_run_initramfs
+	build_module stock
+	build_tools
+	new_run
+
+	mkdir -p "$RUN/tree/run.d" "$RUN/tree/bin" "$RUN/tree/guest" "$RUN/guest"
+	cp "$BUILD/stock/oxen.ko" "$RUN/tree/oxen.ko"
+	cp "$BUILD/oxen" "$RUN/tree/bin/oxen"
+	[ -z "$script" ] || cp -- "$script" "$RUN/guest/script"
+	guest=(oxen run --kernel /guest/vmlinuz --initrd /guest/initramfs --name guest --vcpus 2 --memory 512
+		--cmdline "console=hvc0 panic=-1 $append_guest")
+	{
+		echo 'export PATH=/bin HOME=/ TERM=linux'
+		printf 'exec'
+		printf ' %q' "${guest[@]}"
+		echo
+	} >"$RUN/tree/run.d/command"
+	printf '%s=%q\n' module /oxen.ko interactive "$interactive" >"$RUN/tree/run.d/settings"
+	in_root --rw "$RUN" /lab/run --ro "$RUN_IMAGES" /lab/images -- bash -euc '
+		cd /lab/run/guest && '"$PACK"' | cat /lab/images/guest.cpio - >/lab/run/tree/guest/initramfs
+		cd /lab/run/tree && strip --strip-debug oxen.ko && strip bin/oxen &&
+		'"$PACK"' | cat /lab/images/host.cpio - >/lab/run/initramfs
+		' || die "cannot make the initramfs of this run"
+	mapfile -t binds < <(kernel_binds)
+	say "booting Debian's kernel $RELEASE as the host, and the same as a guest of oxen"
+	boot_machine share '' "${binds[@]}" || rc=$?
+	if [ -n "$script" ]; then
+		cp "$RUN/console.log" "$BUILD/vm/guest-console.log" 2>/dev/null || true
+		status=$(tr -cd 0-9 <"$RUN/guest-status" 2>/dev/null || true)
+		machine_failure "$rc"
+		[ -z "$status" ] || return "$status"
+		[ -n "$MACHINE_DIED" ] || {
+			printf 'run: the guest ended before the script did (oxen run: status %d); what its console carried:\n' "$rc" >&2
+			tail -n 40 "$RUN/console.log" | sed 's/^/    /' >&2
+		}
+		[ "$rc" -ne 0 ] || rc=255
+		return "$rc"
+	fi
+	machine_failure "$rc"
+	return "$rc"
+}
