@@ -132,6 +132,16 @@ macro_rules! features {
         /// The features that a guest has by default if the processor has them.
         pub(crate) const OFFERED: FeatureSet = FeatureSet([$(0 $(| 1 << $obit)*,)*]);
 
+        /// Every feature's name and number, to be held against Xen's header.
+        #[cfg(test)]
+        const NAMES: &[(&str, u16)] = &[
+            $(
+                $((stringify!($offer), $offer.0),)*
+                $((stringify!($ask), $ask.0),)*
+                $((stringify!($hide), $hide.0),)*
+            )*
+        ];
+
         /// The features that the toolstack may give to a domain if the processor has them.
         pub(crate) const ALLOWED: FeatureSet = FeatureSet([
             $(0 $(| 1 << $obit)* $(| 1 << $abit)*,)*
@@ -353,5 +363,46 @@ features! {
         }
         ask {}
         hide {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `XEN_CPUFEATURE(NAME, word*32+bit)` out of a line.
+    fn parse(line: &str) -> Option<(String, u16)> {
+        let (name, rest) = line.strip_prefix("XEN_CPUFEATURE(")?.split_once(',')?;
+        let (word, rest) = rest.split_once("*32+")?;
+        let (bit, _) = rest.split_once(')')?;
+        let word: u16 = word.trim().parse().ok()?;
+        let bit: u16 = bit.trim().parse().ok()?;
+        let prefix = match name.starts_with(|c: char| c.is_ascii_digit()) {
+            true => "_",
+            false => "",
+        };
+        Some((format!("{prefix}{name}"), word * 32 + bit))
+    }
+
+    #[test]
+    fn names_and_numbers_are_xens() {
+        let Ok(header) = std::fs::read_to_string("/usr/include/xen/arch-x86/cpufeatureset.h")
+        else {
+            eprintln!("Xen's headers are not installed, nothing to compare with");
+            return;
+        };
+        let mut theirs: Vec<_> = header.lines().filter_map(parse).collect();
+        let mut ours: Vec<_> = NAMES.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+        theirs.sort();
+        ours.sort();
+        assert!(theirs.len() > 200);
+        assert_eq!(ours, theirs);
+    }
+
+    #[test]
+    fn the_kinds_do_not_overlap() {
+        let named: u32 = KNOWN.0.iter().map(|w| w.count_ones()).sum();
+        assert_eq!(named as usize, NAMES.len());
+        assert!(OFFERED.is_subset(&ALLOWED) && ALLOWED.is_subset(&KNOWN));
     }
 }

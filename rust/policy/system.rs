@@ -14,10 +14,13 @@ use super::{
     Topology, //
 };
 use crate::{
-    abi::errno::{
-        Result,
-        EINVAL,
-        EOPNOTSUPP, //
+    abi::{
+        errno::{
+            Result,
+            EINVAL,
+            EOPNOTSUPP, //
+        },
+        sysctl, //
     },
     sys::alloc::{
         AllocError,
@@ -25,27 +28,6 @@ use crate::{
         GFP_KERNEL, //
     },
 };
-
-/// `XEN_SYSCTL_cpu_policy_raw`, also the number of the feature set.
-const RAW: u32 = 0;
-/// `XEN_SYSCTL_cpu_policy_host`, also the number of the feature set.
-const HOST: u32 = 1;
-/// `XEN_SYSCTL_cpu_policy_pv_max`.
-const POLICY_PV_MAX: u32 = 2;
-/// `XEN_SYSCTL_cpu_policy_hvm_max`.
-const POLICY_HVM_MAX: u32 = 3;
-/// `XEN_SYSCTL_cpu_policy_pv_default`.
-const POLICY_PV_DEFAULT: u32 = 4;
-/// `XEN_SYSCTL_cpu_policy_hvm_default`.
-const POLICY_HVM_DEFAULT: u32 = 5;
-/// `XEN_SYSCTL_cpu_featureset_pv`.
-const FEATURESET_PV: u32 = 2;
-/// `XEN_SYSCTL_cpu_featureset_hvm`.
-const FEATURESET_HVM: u32 = 3;
-/// `XEN_SYSCTL_cpu_featureset_pv_max`.
-const FEATURESET_PV_MAX: u32 = 4;
-/// `XEN_SYSCTL_cpu_featureset_hvm_max`.
-const FEATURESET_HVM_MAX: u32 = 5;
 
 /// The policies that belong to the machine, made once when the hypervisor starts.
 pub(crate) struct SystemPolicies {
@@ -90,11 +72,11 @@ impl SystemPolicies {
     /// other number.
     pub(crate) fn policy(&self, index: u32) -> Result<&CpuPolicy> {
         match index {
-            RAW => Ok(&self.raw),
-            HOST => Ok(&self.host),
-            POLICY_HVM_MAX => Ok(&self.hvm_max),
-            POLICY_HVM_DEFAULT => Ok(&self.hvm_default),
-            POLICY_PV_MAX | POLICY_PV_DEFAULT => Err(EOPNOTSUPP),
+            sysctl::CPU_POLICY_RAW => Ok(&self.raw),
+            sysctl::CPU_POLICY_HOST => Ok(&self.host),
+            sysctl::CPU_POLICY_HVM_MAX => Ok(&self.hvm_max),
+            sysctl::CPU_POLICY_HVM_DEFAULT => Ok(&self.hvm_default),
+            sysctl::CPU_POLICY_PV_MAX | sysctl::CPU_POLICY_PV_DEFAULT => Err(EOPNOTSUPP),
             _ => Err(EINVAL),
         }
     }
@@ -108,11 +90,11 @@ impl SystemPolicies {
     /// As [`Self::policy`].
     pub(crate) fn featureset(&self, index: u32) -> Result<FeatureSet> {
         match index {
-            RAW => Ok(self.raw.features()),
-            HOST => Ok(self.host.features()),
-            FEATURESET_HVM => Ok(self.hvm_default.features()),
-            FEATURESET_HVM_MAX => Ok(self.hvm_max.features()),
-            FEATURESET_PV | FEATURESET_PV_MAX => Err(EOPNOTSUPP),
+            sysctl::CPU_FEATURESET_RAW => Ok(self.raw.features()),
+            sysctl::CPU_FEATURESET_HOST => Ok(self.host.features()),
+            sysctl::CPU_FEATURESET_HVM => Ok(self.hvm_default.features()),
+            sysctl::CPU_FEATURESET_HVM_MAX => Ok(self.hvm_max.features()),
+            sysctl::CPU_FEATURESET_PV | sysctl::CPU_FEATURESET_PV_MAX => Err(EOPNOTSUPP),
             _ => Err(EINVAL),
         }
     }

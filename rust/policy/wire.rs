@@ -7,13 +7,6 @@
 //! with [`NO_SUBLEAF`] where a leaf has none, the two hypervisor blocks between basic and extended
 //! ones.
 
-use zerocopy_derive::{
-    FromBytes,
-    Immutable,
-    IntoBytes,
-    KnownLayout, //
-};
-
 use super::{
     cpuid::{
         CpuPolicy,
@@ -27,17 +20,22 @@ use super::{
     derive,
     Topology, //
 };
-use crate::abi::errno::{
-    Result,
-    E2BIG,
-    EINVAL,
-    ENOBUFS,
-    EOVERFLOW,
-    ERANGE, //
+use crate::abi::{
+    domctl::domain::{
+        CpuidLeaf,
+        MsrEntry,
+        CPUID_NO_SUBLEAF as NO_SUBLEAF, //
+    },
+    errno::{
+        Errno,
+        Result,
+        E2BIG,
+        EINVAL,
+        ENOBUFS,
+        EOVERFLOW,
+        ERANGE, //
+    },
 };
-
-/// `XEN_CPUID_NO_SUBLEAF`.
-pub(crate) const NO_SUBLEAF: u32 = !0;
 
 /// The most leaves that a policy is ever sent as; what a caller without a buffer is told.
 pub(crate) const MAX_LEAVES: u32 = 120;
@@ -58,37 +56,18 @@ const HV2_BASE: u32 = 0x4000_0100;
 /// The first leaf of the first block.
 const HV_BASE: u32 = 0x4000_0000;
 
-/// `struct xen_cpuid_leaf`.
-#[repr(C)]
-#[derive(
-    FromBytes, IntoBytes, Immutable, KnownLayout, Clone, Copy, Debug, PartialEq, Eq, Default,
-)]
-pub(crate) struct CpuidLeaf {
-    /// EAX of the instruction.
-    pub(crate) leaf: u32,
-    /// ECX of the instruction, or [`NO_SUBLEAF`].
-    pub(crate) subleaf: u32,
-    /// EAX, EBX, ECX, EDX of the result.
-    pub(crate) regs: [u32; 4],
+/// Makes an element of the list of leaves.
+const fn entry(leaf: u32, subleaf: u32, regs: &Regs) -> CpuidLeaf {
+    let [a, b, c, d] = *regs;
+    CpuidLeaf {
+        leaf,
+        subleaf,
+        a,
+        b,
+        c,
+        d,
+    }
 }
-
-const _: () = assert!(size_of::<CpuidLeaf>() == 24);
-
-/// `struct xen_msr_entry`.
-#[repr(C)]
-#[derive(
-    FromBytes, IntoBytes, Immutable, KnownLayout, Clone, Copy, Debug, PartialEq, Eq, Default,
-)]
-pub(crate) struct MsrEntry {
-    /// The MSR's number.
-    pub(crate) idx: u32,
-    /// Must be zero.
-    pub(crate) flags: u32,
-    /// Its value.
-    pub(crate) val: u64,
-}
-
-const _: () = assert!(size_of::<MsrEntry>() == 16);
 
 /// What of a policy was refused, as `XEN_DOMCTL_set_cpu_policy` reports it; all ones if not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,14 +89,14 @@ impl PolicyErrors {
     };
 
     /// Notes the leaf and makes the error.
-    fn leaf<T>(&mut self, leaf: u32, subleaf: u32, errno: crate::abi::errno::Errno) -> Result<T> {
+    fn leaf<T>(&mut self, leaf: u32, subleaf: u32, errno: Errno) -> Result<T> {
         self.leaf = leaf;
         self.subleaf = subleaf;
         Err(errno)
     }
 
     /// Notes the MSR and makes the error.
-    fn msr<T>(&mut self, msr: u32, errno: crate::abi::errno::Errno) -> Result<T> {
+    fn msr<T>(&mut self, msr: u32, errno: Errno) -> Result<T> {
         self.msr = msr;
         Err(errno)
     }
@@ -130,13 +109,7 @@ impl CpuPolicy {
     ///
     /// The first error of `put`.
     fn each_leaf(&self, mut put: impl FnMut(CpuidLeaf) -> Result) -> Result {
-        let mut emit = |leaf, subleaf, regs: &Regs| {
-            put(CpuidLeaf {
-                leaf,
-                subleaf,
-                regs: *regs,
-            })
-        };
+        let mut emit = |leaf, subleaf, regs: &Regs| put(entry(leaf, subleaf, regs));
         let max = self.basic[0][0];
         for (leaf, regs) in (0..=max).zip(&self.basic) {
             match leaf {
@@ -305,6 +278,7 @@ impl CpuPolicy {
         // CAST: widening, here and below.
         let subleaf = new.subleaf as usize;
         let plain = new.subleaf == NO_SUBLEAF;
+        let regs = [new.a, new.b, new.c, new.d];
         let place = match new.leaf {
             4 if subleaf < CACHE => self.cache.get_mut(subleaf),
             7 if subleaf < FEAT => self.feat.get_mut(subleaf),
@@ -317,11 +291,11 @@ impl CpuPolicy {
             4 | 7 | 0xb | 0xd => None,
             HV_BASE if plain => {
                 // CAST: Xen keeps the low eight bits.
-                self.hv_limit = new.regs[0] as u8;
+                self.hv_limit = new.a as u8;
                 return true;
             }
             HV2_BASE if plain => {
-                self.hv2_limit = new.regs[0] as u8;
+                self.hv2_limit = new.a as u8;
                 return true;
             }
             leaf if plain && leaf >= EXTD_BASE => {
@@ -330,7 +304,7 @@ impl CpuPolicy {
             leaf if plain => self.basic.get_mut(leaf as usize),
             _ => None,
         };
-        place.map(|place| *place = new.regs).is_some()
+        place.map(|place| *place = regs).is_some()
     }
 
     /// Stores an MSR.
@@ -365,6 +339,10 @@ mod tests {
     use crate::abi::errno::EFAULT;
     use proptest::prelude::*;
 
+    fn regs_of(l: &CpuidLeaf) -> Regs {
+        [l.a, l.b, l.c, l.d]
+    }
+
     const TWO: Topology = Topology { cores: 2 };
 
     fn leaves(p: &CpuPolicy) -> Vec<CpuidLeaf> {
@@ -390,7 +368,9 @@ mod tests {
             .iter_mut()
             .find(|x| (x.leaf, x.subleaf) == (leaf, subleaf))
             .unwrap();
-        change(&mut at.regs);
+        let mut regs = regs_of(at);
+        change(&mut regs);
+        *at = entry(leaf, subleaf, &regs);
     }
 
     fn check_bounds(p: &CpuPolicy, max: &CpuPolicy) {
@@ -495,21 +475,14 @@ mod tests {
             r[1] ^= f::HLE.mask() | f::RTM.mask();
             r[3] ^= f::RTM_ALWAYS_ABORT.mask();
         });
-        let wanted = list
-            .iter()
-            .find(|l| (l.leaf, l.subleaf) == (7, 0))
-            .unwrap()
-            .regs;
+        let find = |list: &[CpuidLeaf]| {
+            let at = list.iter().find(|l| (l.leaf, l.subleaf) == (7, 0));
+            regs_of(at.unwrap())
+        };
+        let wanted = find(&list);
         let new = update(&system, &p, &list, &p.msrs());
         assert_eq!(new.feat[0], wanted);
-        let sent = leaves(&new);
-        assert_eq!(
-            sent.iter()
-                .find(|l| (l.leaf, l.subleaf) == (7, 0))
-                .unwrap()
-                .regs,
-            wanted
-        );
+        assert_eq!(find(&leaves(&new)), wanted);
     }
 
     #[test]
@@ -518,11 +491,7 @@ mod tests {
         let p = system.for_domain(TWO);
         let try_leaf = |leaf, subleaf, regs| {
             let mut e = PolicyErrors::NONE;
-            let list = [CpuidLeaf {
-                leaf,
-                subleaf,
-                regs,
-            }];
+            let list = [entry(leaf, subleaf, &regs)];
             let r = p.with_update(&list, &[], &system.hvm_max, TWO, &mut e);
             (r.map(|_| ()), e.leaf, e.subleaf, e.msr)
         };
@@ -577,14 +546,14 @@ mod tests {
         assert_eq!(try_msr(0xce, 0, 1 << 32), (Err(EOVERFLOW), 0xce));
         assert_eq!(try_msr(0x10, 0, 0), (Err(ERANGE), 0x10));
 
-        let many = [CpuidLeaf::default(); MAX_LEAVES as usize + 1];
+        let many = [entry(0, NO_SUBLEAF, &zero); MAX_LEAVES as usize + 1];
         let mut e = PolicyErrors::NONE;
         assert_eq!(
             p.with_update(&many, &[], &system.hvm_max, TWO, &mut e)
                 .err(),
             Some(E2BIG)
         );
-        let many = [MsrEntry::default(); 3];
+        let many = p.msrs().map(|msr| [msr; 2]).concat();
         assert_eq!(
             p.with_update(&[], &many, &system.hvm_max, TWO, &mut e)
                 .err(),
@@ -601,11 +570,8 @@ mod tests {
             any::<u32>()
         ];
         let subleaf = prop_oneof![4 => Just(NO_SUBLEAF), 4 => 0..8_u32, 1 => any::<u32>()];
-        (number, subleaf, any::<[u32; 4]>()).prop_map(|(leaf, subleaf, regs)| CpuidLeaf {
-            leaf,
-            subleaf,
-            regs,
-        })
+        (number, subleaf, any::<[u32; 4]>())
+            .prop_map(|(leaf, subleaf, regs)| entry(leaf, subleaf, &regs))
     }
 
     /// Leaves that are all part of a policy, so that the update is not refused at the first of
@@ -628,11 +594,7 @@ mod tests {
             (0..63_u32).prop_map(|s| (0xd, s)),
             (EXTD_BASE + 1..EXTD_BASE + 0x22).prop_map(|l| (l, NO_SUBLEAF)),
         ];
-        (place, any::<[u32; 4]>()).prop_map(|((leaf, subleaf), regs)| CpuidLeaf {
-            leaf,
-            subleaf,
-            regs,
-        })
+        (place, any::<[u32; 4]>()).prop_map(|((leaf, subleaf), regs)| entry(leaf, subleaf, &regs))
     }
 
     fn any_msr() -> impl Strategy<Value = MsrEntry> {
@@ -674,11 +636,9 @@ mod tests {
             let p = system.for_domain(TWO);
             let [_, b, c, d] = p.basic[0];
             let mut l = l;
-            l.push(CpuidLeaf { leaf: 0, subleaf: NO_SUBLEAF, regs: [max.0, b, c, d] });
-            l.push(CpuidLeaf { leaf: 7, subleaf: 0, regs: [max.1, feat0[0], feat0[1], feat0[2]] });
-            l.push(CpuidLeaf {
-                leaf: EXTD_BASE, subleaf: NO_SUBLEAF, regs: [EXTD_BASE | max.2, 0, 0, 0],
-            });
+            l.push(entry(0, NO_SUBLEAF, &[max.0, b, c, d]));
+            l.push(entry(7, 0, &[max.1, feat0[0], feat0[1], feat0[2]]));
+            l.push(entry(EXTD_BASE, NO_SUBLEAF, &[EXTD_BASE | max.2, 0, 0, 0]));
             let new = update(&system, &p, &l, &[]);
             check_bounds(&new, &system.hvm_max);
             // What is read back can be set again, and is then the same.
