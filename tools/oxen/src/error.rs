@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 /// The result of anything that a person may have to be told about.
 pub(crate) type Result<T = ()> = std::result::Result<T, Error>;
@@ -37,6 +38,8 @@ enum Cause {
     Io(io::Error),
     /// A finding of our own.
     Text(String),
+    /// A signal that ended the work.
+    Signal(Signal),
 }
 
 /// A failure, as it is printed: `domain 3 (web): step 'x': cause (ENAME) — way out`.
@@ -52,6 +55,19 @@ impl Error {
     /// Makes an error out of a finding of our own.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::new(Cause::Text(text.into()))
+    }
+
+    /// Makes an error out of a signal that has ended the work.
+    pub(crate) const fn signal(signal: Signal) -> Self {
+        Self::new(Cause::Signal(signal))
+    }
+
+    /// Returns the exit status that tells of this failure: as a shell has it for a signal, or 1.
+    pub(crate) const fn status(&self) -> u8 {
+        match &self.cause {
+            Cause::Signal(signal) => 128 + *signal as u8,
+            Cause::Errno(_) | Cause::Io(_) | Cause::Text(_) => 1,
+        }
     }
 
     const fn new(cause: Cause) -> Self {
@@ -85,7 +101,7 @@ impl Error {
     pub(crate) const fn errno(&self) -> Option<Errno> {
         match &self.cause {
             Cause::Errno(errno) => Some(*errno),
-            Cause::Io(_) | Cause::Text(_) => None,
+            Cause::Io(_) | Cause::Text(_) | Cause::Signal(_) => None,
         }
     }
 }
@@ -107,6 +123,7 @@ impl fmt::Display for Error {
             }
             Cause::Io(err) => write!(f, "{err}")?,
             Cause::Text(text) => f.write_str(text)?,
+            Cause::Signal(signal) => write!(f, "stopped by {signal}")?,
         }
         if let Some(hint) = &self.hint {
             write!(f, " — {hint}")?;

@@ -131,6 +131,7 @@ pub(crate) struct Image {
 
 impl Image {
     /// Returns the guest-physical address of the lowest byte.
+    #[cfg(test)]
     pub(crate) fn start(&self) -> u64 {
         self.segments.first().map_or(0, |segment| segment.paddr)
     }

@@ -4,18 +4,22 @@
 //!
 //! Source: Xen's `arch-x86/hvm/start_info.h`, version 1.
 
+use zerocopy::IntoBytes;
+
+use crate::abi::hvm::start_info::{
+    MemmapTableEntry,
+    ModlistEntry,
+    StartInfo as Header,
+    START_MAGIC_VALUE, //
+};
 use crate::domain::layout::MemoryEntry;
 
-/// The value of the first field.
-const MAGIC: u32 = 0x336e_c578;
 /// The version of the structure that has a memory map.
 const VERSION: u32 = 1;
-/// Length of the structure in bytes.
-const LENGTH: u64 = 56;
-/// Length of a module's entry in bytes.
-const MODULE_LENGTH: u64 = 32;
-/// Length of a memory map entry in bytes.
-const MEMORY_LENGTH: u64 = 24;
+/// Lengths of the structures in bytes.
+const LENGTH: u64 = size_of::<Header>() as u64;
+const MODULE_LENGTH: u64 = size_of::<ModlistEntry>() as u64;
+const MEMORY_LENGTH: u64 = size_of::<MemmapTableEntry>() as u64;
 
 /// What a guest is told.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,7 @@ pub(crate) struct StartInfo<'a> {
 
 impl StartInfo<'_> {
     /// Returns how many bytes [`Self::to_bytes`] makes.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         LENGTH
             + if self.initrd.is_some() {
@@ -55,28 +60,37 @@ impl StartInfo<'_> {
             };
         let cmdline = memory + MEMORY_LENGTH * self.memory.len() as u64;
 
-        let mut out = Vec::new();
-        out.extend_from_slice(&MAGIC.to_le_bytes());
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&0_u32.to_le_bytes());
-        out.extend_from_slice(&u32::from(self.initrd.is_some()).to_le_bytes());
-        let modlist = if self.initrd.is_some() { modules } else { 0 };
-        for field in [modlist, cmdline, self.rsdp, memory] {
-            out.extend_from_slice(&field.to_le_bytes());
-        }
-        out.extend_from_slice(&(self.memory.len() as u32).to_le_bytes());
-        out.extend_from_slice(&0_u32.to_le_bytes());
+        let header = Header {
+            magic: START_MAGIC_VALUE,
+            version: VERSION,
+            flags: 0,
+            nr_modules: self.initrd.is_some().into(),
+            modlist_paddr: if self.initrd.is_some() { modules } else { 0 },
+            cmdline_paddr: cmdline,
+            rsdp_paddr: self.rsdp,
+            memmap_paddr: memory,
+            // A handful.
+            memmap_entries: self.memory.len() as u32,
+            reserved: 0,
+        };
+        let mut out = header.as_bytes().to_vec();
         if let Some((paddr, size)) = self.initrd {
-            // No command line of its own, and a reserved field.
-            for field in [paddr, size, 0, 0] {
-                out.extend_from_slice(&field.to_le_bytes());
-            }
+            let module = ModlistEntry {
+                paddr,
+                size,
+                cmdline_paddr: 0,
+                reserved: 0,
+            };
+            out.extend_from_slice(module.as_bytes());
         }
         for entry in self.memory {
-            out.extend_from_slice(&entry.start.to_le_bytes());
-            out.extend_from_slice(&entry.size.to_le_bytes());
-            out.extend_from_slice(&entry.kind.number().to_le_bytes());
-            out.extend_from_slice(&0_u32.to_le_bytes());
+            let entry = MemmapTableEntry {
+                addr: entry.start,
+                size: entry.size,
+                type_: entry.kind.number(),
+                reserved: 0,
+            };
+            out.extend_from_slice(entry.as_bytes());
         }
         out.extend_from_slice(self.cmdline.as_bytes());
         out.push(0);

@@ -49,6 +49,7 @@ pub(crate) enum Special {
     /// Buffered I/O requests of the default ioreq server.
     BufIoreq = 3,
     /// The ring to xenstored.
+    #[allow(dead_code, reason = "no guest is told of a ring that nobody serves")]
     Xenstore = 4,
     /// Synchronous I/O requests of the default ioreq server.
     Ioreq = 5,
@@ -152,7 +153,7 @@ impl Layout {
 
         let too_small = |end: u64, what: &str| {
             Error::text(format!(
-                "the {what} ends at {} MiB of guest memory, of which there are {} MiB below the hole",
+                "the {what} ends at {} MiB of guest memory, which has {} MiB below the hole",
                 end.div_ceil(1 << 20),
                 low >> 20,
             ))
@@ -325,7 +326,7 @@ mod tests {
         let err = Layout::plan(&image(16 << 20, 48 << 20), &needs(32, None)).unwrap_err();
         assert_eq!(
             err.to_string(),
-            "the kernel ends at 64 MiB of guest memory, of which there are 32 MiB below the hole \
+            "the kernel ends at 64 MiB of guest memory, which has 32 MiB below the hole \
              — use a larger --memory"
         );
         let err =

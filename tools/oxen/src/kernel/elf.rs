@@ -22,14 +22,13 @@ use object::read::elf::{
 };
 use object::Endianness;
 
+use crate::abi::elfnote::PHYS32_ENTRY;
+
 use super::{
     Image,
     LoadError,
     Segment, //
 };
-
-/// The type of the note that holds the PVH entry point.
-const PHYS32_ENTRY: u32 = 18;
 
 /// Returns true if the file begins with ELF's mark.
 pub(super) fn is_elf(bytes: &[u8]) -> bool {
@@ -183,7 +182,7 @@ fn find<H: FileHeader<Endian = Endianness>>(
 /// Makes small ELF files.
 #[cfg(test)]
 pub(super) mod testing {
-    use super::PHYS32_ENTRY;
+    use crate::abi::elfnote::PHYS32_ENTRY;
 
     /// The note that a made file carries.
     #[derive(Clone, Copy)]
