@@ -2,19 +2,39 @@
 
 //! x86 instruction decoding and execution.
 //!
-//! Three layers, each usable without the one after it:
+//! Layers, each usable without the one after it:
 //!
 //! - [`skip`] finds the length of one expected instruction. It serves exits whose instruction the
 //!   processor has already identified, on processors that do not report the next instruction
 //!   pointer.
-//! - [`prefix`] and [`modrm`] read the parts that all instructions share.
+//! - [`decode`] takes any instruction apart: its length, operands and immediates.
 //!
 //! Pure: guest bytes and guest state come in as arguments. Nothing in here can panic, whatever the
-//! bytes are, and every loop is bounded by the 15 bytes that an instruction may have.
+//! bytes are, and every loop is bounded.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::unreachable,
+        clippy::todo
+    )
+)]
+
+pub(crate) mod address;
+pub(crate) mod decode;
 pub(crate) mod modrm;
+pub(crate) mod opcodes;
+pub(crate) mod ops;
 pub(crate) mod prefix;
 pub(crate) mod skip;
+pub(crate) mod width;
+
+#[cfg(test)]
+mod testing;
 
 /// The longest instruction in bytes; one more byte is a #GP (AMD APM volume 3, section 1.1).
 pub(crate) const MAX_INSN_LEN: usize = 15;
@@ -32,6 +52,15 @@ pub(crate) enum CodeWidth {
     Bits32,
     /// 64-bit mode: a code segment with L set, EFER.LMA set.
     Bits64,
+}
+
+/// Whose rules apply where the two vendors' processors differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vendor {
+    /// In 64-bit mode the operand-size prefix makes a near branch 16 bits wide.
+    Amd,
+    /// In 64-bit mode the operand-size prefix does nothing to a near branch.
+    Intel,
 }
 
 /// The size of an effective address computation.

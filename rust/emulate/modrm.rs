@@ -71,7 +71,7 @@ impl ModRm {
             return Some(self.displacement_len(0, size));
         }
         match next {
-            Some(sib) => Some(1 + self.displacement_len(sib, size)),
+            Some(sib) => Some(self.displacement_len(sib, size).saturating_add(1)),
             None => None,
         }
     }

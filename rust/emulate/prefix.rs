@@ -106,7 +106,7 @@ impl Prefixes {
             }
             // A REX byte that another prefix follows has no effect.
             found.rex = rex;
-            found.len += 1;
+            found.len = found.len.saturating_add(1);
         }
         found
     }

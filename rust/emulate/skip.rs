@@ -247,13 +247,15 @@ impl Shape {
                 if modrm.reg() != digit || (modrm.is_register() && !register_fits) {
                     return None;
                 }
-                1 + modrm.address_len(after.get(1).copied(), size)?
+                modrm
+                    .address_len(after.get(1).copied(), size)?
+                    .saturating_add(1)
             }
         };
         if after.len() < usize::from(tail) {
             return None;
         }
-        Some(head + tail)
+        Some(tail.saturating_add(head))
     }
 }
 

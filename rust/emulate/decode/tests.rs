@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Compares [`super`] with an independent decoder.
+
+use super::*;
+use crate::emulate::testing::{
+    new_seed,
+    oracle_bits,
+    Random, //
+};
+use iced_x86::{
+    Decoder,
+    DecoderError,
+    DecoderOptions,
+    EncodingKind,
+    Instruction,
+    OpCodeTableKind,
+    OpKind,
+    Register, //
+};
+
+/// The number of a 16-, 32- or 64-bit general register.
+fn number(register: Register) -> Option<Gpr> {
+    register.is_gpr().then(|| Gpr::new(register.number() as u8))
+}
+
+fn size_of(register: Register) -> Option<AddressSize> {
+    match register.size() {
+        2 => Some(AddressSize::Bits16),
+        4 => Some(AddressSize::Bits32),
+        8 => Some(AddressSize::Bits64),
+        _ => None,
+    }
+}
+
+/// Compares the parts of a memory operand that ModRM describes.
+fn check_address(truth: &Instruction, ours: &Decoded, code: CodeWidth, context: &str) {
+    let Rm::Memory(ours) = ours.rm else {
+        panic!("not memory");
+    };
+    let (base, index) = (truth.memory_base(), truth.memory_index());
+    if base == Register::RIP || base == Register::EIP {
+        assert_eq!(ours.base, Base::NextInsn, "{context}");
+        assert_eq!(Some(ours.size), size_of(base), "{context}");
+        // The other decoder has added the address of the next instruction.
+        let sum = (truth.len() as u64).wrapping_add(ours.displacement);
+        let sum = Width::from(ours.size).truncate(sum);
+        assert_eq!(sum, truth.memory_displacement64(), "{context}");
+    } else {
+        let expected = number(base).map_or(Base::None, Base::Register);
+        assert_eq!(ours.base, expected, "{context}");
+        let expected = number(index).map(|register| Index {
+            register,
+            shift: truth.memory_index_scale().trailing_zeros() as u8,
+        });
+        assert_eq!(ours.index, expected, "{context}");
+        for register in [base, index] {
+            if register != Register::None {
+                assert_eq!(Some(ours.size), size_of(register), "{context}");
+            }
+        }
+        let width = Width::from(ours.size);
+        assert_eq!(
+            width.truncate(ours.displacement),
+            width.truncate(truth.memory_displacement64()),
+            "{context}"
+        );
+    }
+    let named = truth.memory_segment();
+    let expected = match (code, named) {
+        // The other decoder names the overrides that have no effect, too.
+        (CodeWidth::Bits64, Register::ES | Register::CS | Register::SS | Register::DS) => {
+            match ours.base {
+                Base::Register(Gpr::RSP | Gpr::RBP) => Register::SS,
+                _ => Register::DS,
+            }
+        }
+        _ => named,
+    };
+    assert_eq!(
+        Register::ES as u8 + ours.segment as u8,
+        expected as u8,
+        "{context}"
+    );
+}
+
+fn check(bytes: &[u8], code: CodeWidth, vendor: Vendor) {
+    let options = match vendor {
+        Vendor::Amd => DecoderOptions::AMD,
+        Vendor::Intel => DecoderOptions::NONE,
+    };
+    let mut decoder = Decoder::new(oracle_bits(code), bytes, options);
+    let truth = decoder.decode();
+    let error = decoder.last_error();
+    let ours = decode(bytes, code, vendor);
+    if let Ok(ours) = ours {
+        // However little it may mean, it has the length that was read.
+        assert!(usize::from(ours.len) <= bytes.len().min(MAX_INSN_LEN));
+        assert!(ours.len > 0);
+    }
+    if truth.is_invalid() {
+        // Cut off, or undefined: a decoder may notice one or the other first.
+        if error == DecoderError::NoMoreBytes {
+            assert!(ours.is_err(), "{:02x?} {:?} {:?}", bytes, code, ours);
+        }
+        return;
+    }
+    let context = || {
+        format!(
+            "{bytes:02x?} {code:?} {vendor:?} {:?} {ours:?}",
+            truth.code()
+        )
+    };
+    match truth.encoding() {
+        EncodingKind::Legacy | EncodingKind::D3NOW => {}
+        _ => {
+            assert_eq!(ours, Err(Refusal::Unsupported), "{}", context());
+            return;
+        }
+    }
+    // UD0 is undefined in every way, its length too.
+    if truth.mnemonic() == iced_x86::Mnemonic::Ud0 {
+        return;
+    }
+    // The two opcodes that only VIA's processors have.
+    let opcode = truth.op_code();
+    if opcode.table() == OpCodeTableKind::T0F && matches!(opcode.op_code() >> 8, 0xa6 | 0xa7) {
+        assert_eq!(ours, Err(Refusal::Undefined), "{}", context());
+        return;
+    }
+    let Ok(ours) = ours else {
+        panic!("{}", context());
+    };
+    assert_eq!(usize::from(ours.len), truth.len(), "{}", context());
+    let memory = (0..truth.op_count()).any(|n| truth.op_kind(n) == OpKind::Memory);
+    // XLAT's operand is implied.
+    if memory && (ours.map, ours.opcode) != (Map::One, 0xd7) {
+        check_address(&truth, &ours, code, &context());
+    }
+}
+
+fn run(seed: u64, cases: u64) {
+    for n in 0..cases {
+        let mut random = Random(seed.wrapping_add(n));
+        let mut bytes = random.instruction();
+        bytes.truncate(random.below(30));
+        check(&bytes, random.code_width(), random.vendor());
+    }
+}
+
+#[test]
+fn agrees_with_oracle() {
+    run(0, 200_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn agrees_with_oracle_for_long() {
+    run(new_seed(), 10_000_000);
+}
+
+/// Every opcode with these ModRM bytes and every prefix that selects another meaning or size.
+fn every_opcode(modrms: impl Iterator<Item = u8> + Clone) {
+    let prefixes: [&[u8]; 7] = [
+        &[],
+        &[0x66],
+        &[0x67],
+        &[0xf2],
+        &[0xf3],
+        &[0x48],
+        &[0x66, 0x48],
+    ];
+    let escapes: [&[u8]; 4] = [&[], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]];
+    for code in [CodeWidth::Bits16, CodeWidth::Bits32, CodeWidth::Bits64] {
+        for prefix in prefixes {
+            for escape in escapes {
+                for opcode in 0..=255u8 {
+                    for modrm in modrms.clone() {
+                        let mut bytes = prefix.to_vec();
+                        bytes.extend(escape);
+                        bytes.extend([opcode, modrm, 0x25, 0x11, 0x22, 0x33, 0x44, 0x55]);
+                        bytes.extend([0x66; 4]);
+                        bytes.truncate(MAX_INSN_LEN);
+                        check(&bytes, code, Vendor::Amd);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_opcode_and_form() {
+    // Each mode, each digit, and the forms of rm that differ in length.
+    let modrms = [
+        0x00, 0x04, 0x05, 0x0e, 0x14, 0x1d, 0x26, 0x2c, 0x35, 0x3e, 0x44, 0x4d, 0x84, 0x8e, 0xc0,
+        0xc9, 0xd2, 0xdb, 0xe4, 0xed, 0xf6, 0xf8, 0xff,
+    ];
+    every_opcode(modrms.into_iter());
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn every_opcode_and_modrm() {
+    every_opcode(0..=255);
+}
+
+#[test]
+fn limits() {
+    let decode = |bytes: &[u8]| decode(bytes, CodeWidth::Bits64, Vendor::Amd).map(|i| i.len);
+    assert_eq!(decode(&[]), Err(Refusal::Truncated));
+    assert_eq!(decode(&[0x66; 14]), Err(Refusal::Truncated));
+    assert_eq!(decode(&[0x66; 15]), Err(Refusal::TooLong));
+    let mut bytes = [0x66; 16];
+    bytes[14] = 0x90;
+    assert_eq!(decode(&bytes), Ok(15));
+    bytes[14..].copy_from_slice(&[0x04, 0x01]);
+    assert_eq!(decode(&bytes), Err(Refusal::TooLong));
+}
