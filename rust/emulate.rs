@@ -2,12 +2,14 @@
 
 //! x86 instruction decoding and execution.
 //!
-//! Layers, each usable without the one after it:
+//! Three layers, each usable without the one after it:
 //!
 //! - [`skip`] finds the length of one expected instruction. It serves exits whose instruction the
 //!   processor has already identified, on processors that do not report the next instruction
 //!   pointer.
 //! - [`decode`] takes any instruction apart: its length, operands and immediates.
+//! - [`execute`] carries one instruction out on a guest that is reached only through [`ops::Ops`].
+//!   Each family of instructions has a file.
 //!
 //! Pure: guest bytes and guest state come in as arguments. Nothing in here can panic, whatever the
 //! bytes are, and every loop is bounded.
@@ -25,12 +27,22 @@
 )]
 
 pub(crate) mod address;
+pub(crate) mod alu;
+pub(crate) mod bits;
 pub(crate) mod decode;
+pub(crate) mod execute;
+pub(crate) mod flags;
+pub(crate) mod lock;
 pub(crate) mod modrm;
+pub(crate) mod mov;
 pub(crate) mod opcodes;
+pub(crate) mod operand;
 pub(crate) mod ops;
 pub(crate) mod prefix;
+pub(crate) mod segment;
 pub(crate) mod skip;
+pub(crate) mod stack;
+pub(crate) mod string;
 pub(crate) mod width;
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the tests of this room share: numbers that look random.
+//! What the tests of this room share: a guest made of arrays, the processor itself, and numbers
+//! that look random.
 //!
 //! Tests that compare many random instructions count seeds up instead of using a framework: a
 //! failure names its seed and the instruction, there is nothing in it to shrink, and a hundred
 //! thousand cases take seconds.
+
+pub(crate) mod guest;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod native;
 
 use super::{
     CodeWidth,

@@ -110,8 +110,8 @@ fn is(bytes: &[u8], insn: &Instruction, skip: Skip, mnemonics: &[Mnemonic]) -> b
         Skip::MovToCr => special(0).is_some_and(|r| r.is_cr()),
         Skip::MovFromDr => special(1).is_some_and(|r| r.is_dr()),
         Skip::MovToDr => special(0).is_some_and(|r| r.is_dr()),
-        // With REX.B it is XCHG, which the other decoder does not know. (The processor does, see the
-        // tests of execution.)
+        // With REX.B it is XCHG. The other decoder does not know, the processor does: see the
+        // tests of execution.
         Skip::Pause => bytes[insn.len() - 2] & 0xf1 != 0x41 || insn.code_size() != CodeSize::Code64,
         _ => true,
     }
