@@ -258,8 +258,10 @@ fn run(ops: Vec<Op>) {
             Op::ReleaseAll(user) => {
                 let before = model.maps.len();
                 model.maps.retain(|(_, held)| held.user != user);
-                let mut released = 0;
+                let (mut released, mut steps) = (0, 0);
                 loop {
+                    steps += 1;
+                    assert!(steps < 1000, "it does not end");
                     match tables[user].release_step() {
                         Release::Mapping(mapping) => {
                             tables[usize::from(mapping.pin.granter())].unpin(mapping.pin);

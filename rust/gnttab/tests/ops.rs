@@ -417,6 +417,13 @@ fn the_host_offers_and_withdraws() {
     assert!(all.into_iter().eq(8..512));
     host.withdraw(300).unwrap();
     assert_eq!(host.offer(MAPPER, 0, Access::Write), Ok(300));
+
+    // What is in use is not given out again, whatever its entry says.
+    let pin = host.pin(300, MAPPER, Access::Write, Use::Map).unwrap();
+    write_entry(&host, 300, 0, 0, 0);
+    assert_eq!(host.offer(MAPPER, 0, Access::Write), Err(errno::ENOSPC));
+    host.unpin(pin);
+    assert_eq!(host.offer(MAPPER, 0, Access::Write), Ok(300));
 }
 
 #[test]

@@ -139,6 +139,7 @@ fn gt_17_domains_map_each_other() {
                 let lock = |domid: u16| tables[usize::from(domid)].lock().unwrap();
 
                 for round in 0..2000 {
+                    let mut grown = 0;
                     let handle = loop {
                         let asked = lock(me).reserve_handle();
                         match asked {
@@ -146,6 +147,8 @@ fn gt_17_domains_map_each_other() {
                             Err(NoHandle::Grow(need)) => {
                                 let mut growth = MaptrackGrowth::new(need).unwrap();
                                 lock(me).add_handles(&mut growth);
+                                grown += 1;
+                                assert!(grown < 100, "growing does not help");
                             }
                             Err(NoHandle::Refused(status)) => panic!("{status:?}"),
                         }
