@@ -66,7 +66,8 @@ fn put(page: &mut HwLapicRegs, offset: u32, value: u32) {
 /// `EINVAL` if it holds a vector below 16.
 fn get_vectors(page: &HwLapicRegs, offset: u32) -> Result<Vectors> {
     // CAST: below 8.
-    let registers = core::array::from_fn(|n| get(page, offset + 16 * n as u32));
+    let registers =
+        core::array::from_fn(|n| get(page, offset.wrapping_add(16u32.wrapping_mul(n as u32))));
     let vectors = Vectors::from_registers(registers);
     if vectors.holds_illegal() {
         Err(EINVAL)

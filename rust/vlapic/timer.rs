@@ -96,7 +96,7 @@ impl Timer {
 
     /// Returns the length of a countdown from the initial count; at most 2^32 * 1280 ns.
     const fn period_ns(&self) -> u64 {
-        self.initial as u64 * self.tick_ns()
+        (self.initial as u64).wrapping_mul(self.tick_ns())
     }
 
     /// Returns the divide configuration register.
@@ -256,7 +256,7 @@ impl Timer {
     /// Starts to count down from `count`; 0 stops, and so does a mode that does not count.
     fn start(&mut self, count: u32, now: u64) {
         self.running = count != 0 && matches!(self.mode, Mode::OneShot | Mode::Periodic);
-        let left = u64::from(count) * self.tick_ns();
+        let left = u64::from(count).wrapping_mul(self.tick_ns());
         self.zero_at = now.saturating_add(left);
         self.fire_at = if self.mode == Mode::Periodic && self.period_ns() < MIN_PERIOD_NS {
             now.saturating_add(MIN_PERIOD_NS)
