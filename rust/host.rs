@@ -15,4 +15,5 @@ pub(crate) mod gnttab;
 pub(crate) mod policy;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;
+pub(crate) mod time;
 pub(crate) mod vlapic;
