@@ -236,6 +236,8 @@ pub(crate) trait Vcpu: Send + Sized {
     fn xcr0(&self) -> u64;
     /// Sets XCR0; the value was checked.
     fn set_xcr0(&mut self, value: u64);
+    /// Does what the guest asks of the branch predictor (PRED_CMD); the bits were checked.
+    fn predict_command(&mut self, value: u64);
     /// What the guest's TSC is ahead of the host's.
     fn set_tsc_offset(&mut self, offset: u64);
 

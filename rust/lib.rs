@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! oxen: Xen, hosted.
+//! oxen: Xen, hosted. The module's root: what starts and stops, in which order.
 
 #![crate_name = "oxen"]
 #![allow(dead_code)]
 
-use kernel::prelude::*;
-
 mod abi;
+mod build_id;
+mod dev;
+mod domain;
 mod emulate;
+mod evtchn;
+mod gnttab;
 mod hw;
+mod hypercall;
 mod mm;
+mod policy;
+mod run;
+mod start;
 mod sys;
+mod time;
+mod vlapic;
+
+use kernel::prelude::*;
 
 module! {
     type: Oxen,
@@ -21,10 +32,21 @@ module! {
     license: "GPL",
 }
 
-struct Oxen;
+/// The module, from `insmod` to `rmmod`. Fields are dropped in order: first nobody can come in any more, then the
+/// processors are given back, then what was shared goes.
+struct Oxen {
+    _devices: dev::Devices,
+    _hypervisor: start::Started,
+}
 
 impl kernel::Module for Oxen {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        Ok(Self)
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        let hypervisor = start::Started::new()?;
+        let devices = dev::Devices::new(module)?;
+        pr_info!("ready: Xen 4.20 interfaces on /dev/xen\n");
+        Ok(Self {
+            _devices: devices,
+            _hypervisor: hypervisor,
+        })
     }
 }

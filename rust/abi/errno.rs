@@ -2,8 +2,8 @@
 
 //! Xen's error numbers.
 //!
-//! Source: `xen/errno.h`. Every number that oxen returns has the same value in Linux, so an
-//! [`Errno`] can be handed to a guest as well as to a host process.
+//! Source: `xen/errno.h`. Every number that oxen returns has the same value in Linux, so an [`Errno`]
+//! can be handed to a guest as well as to a host process.
 
 /// A negative Xen error number, as a hypercall returns it.
 ///
@@ -72,6 +72,8 @@ errnos! {
     EINVAL = 22;
     /// Not for this kind of file descriptor.
     ENOTTY = 25;
+    /// File too large. Not Xen's: Linux's event channel device answers so when events were lost.
+    EFBIG = 27;
     /// No space left in a table.
     ENOSPC = 28;
     /// Out of range.
@@ -90,6 +92,8 @@ errnos! {
     EOPNOTSUPP = 95;
     /// No buffer space.
     ENOBUFS = 105;
+    /// Not connected.
+    ENOTCONN = 107;
 }
 
 impl Errno {

@@ -10,6 +10,8 @@
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/buildid.h>
 #include <linux/preempt.h>
 #include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
@@ -526,6 +528,29 @@ void oxen_mmap_read_unlock(void)
 bool oxen_capable_admin(void)
 {
 	return capable(CAP_SYS_ADMIN);
+}
+
+/* The module. */
+
+void oxen_module_get(void)
+{
+	__module_get(THIS_MODULE);
+}
+
+void oxen_module_put(void)
+{
+	module_put(THIS_MODULE);
+}
+
+const u8 *oxen_build_id(u32 *len)
+{
+#ifdef CONFIG_STACKTRACE_BUILD_ID
+	*len = BUILD_ID_SIZE_MAX;
+	return THIS_MODULE->build_id;
+#else
+	*len = 0;
+	return NULL;
+#endif
 }
 
 /* The log. */

@@ -117,6 +117,11 @@ bool oxen_vma_writable(struct vm_area_struct *vma);
 void oxen_mmap_read_unlock(void);
 bool oxen_capable_admin(void);
 
+/* The module. */
+void oxen_module_get(void);
+void oxen_module_put(void);
+const u8 *oxen_build_id(u32 *len);
+
 /* The log. */
 bool oxen_log_allowed(void);
 

@@ -26,6 +26,12 @@ pub(crate) fn online() -> u32 {
     unsafe { raw::oxen_num_online_cpus() }
 }
 
+/// The processor that runs this. Without preemption off it may already be another.
+pub(crate) fn current() -> u32 {
+    // SAFETY: Reads a per-CPU variable.
+    unsafe { raw::oxen_cpu_id() }
+}
+
 /// Whether a processor is online.
 pub(crate) fn is_online(cpu: u32) -> bool {
     // SAFETY: Checks the range itself.

@@ -79,16 +79,45 @@ impl Thread {
         })
     }
 
+    /// Returns what is needed to wake the thread, which stays valid after it has ended.
+    pub(crate) fn task(&self) -> TaskRef {
+        // SAFETY: Valid by the type's invariant.
+        unsafe { raw::oxen_get_task(self.task.as_ptr()) };
+        // INVARIANT: The reference was taken just above.
+        TaskRef(self.task)
+    }
+}
+
+/// A reference to a thread that may have ended.
+///
+/// # Invariants
+///
+/// The pointer is to a task of which this value holds a reference.
+pub(crate) struct TaskRef(NonNull<raw::task_struct>);
+
+// SAFETY: Waking a task may be done from anywhere.
+unsafe impl Send for TaskRef {}
+// SAFETY: As above.
+unsafe impl Sync for TaskRef {}
+
+impl TaskRef {
     /// Wakes the thread if it is parked. May be called from interrupt handlers.
     pub(crate) fn wake(&self) {
         // SAFETY: Valid by the type's invariant.
-        unsafe { raw::oxen_wake(self.task.as_ptr()) };
+        unsafe { raw::oxen_wake(self.0.as_ptr()) };
     }
 
     /// Nanoseconds of processor time that the thread has used.
     pub(crate) fn runtime_ns(&self) -> u64 {
         // SAFETY: Valid by the type's invariant.
-        unsafe { raw::oxen_task_runtime_ns(self.task.as_ptr()) }
+        unsafe { raw::oxen_task_runtime_ns(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for TaskRef {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours by the type's invariant.
+        unsafe { raw::oxen_put_task(self.0.as_ptr()) };
     }
 }
 

@@ -3,6 +3,7 @@
 //! A one-shot high resolution timer that calls a method from interrupt context.
 
 use core::marker::PhantomPinned;
+use core::pin::Pin;
 use core::ptr::NonNull;
 
 use kernel::types::Opaque;
@@ -13,6 +14,10 @@ use pin_init::{
     PinInit, //
 };
 
+use crate::sys::atomic::{
+    AtomicBool,
+    Ordering, //
+};
 use crate::sys::raw;
 
 /// Room for the C side's structure; checked when the module starts.
@@ -34,6 +39,7 @@ pub(crate) struct Timer {
     timer: Opaque<[u64; BYTES / 8]>,
     /// What to call: written before the first start, constant afterwards.
     target: core::cell::UnsafeCell<Option<Target>>,
+    attached: AtomicBool,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -69,25 +75,28 @@ impl Timer {
                 unsafe { raw::oxen_hrtimer_init(slot.cast(), Some(fired)) };
             }),
             target: core::cell::UnsafeCell::new(None),
+            attached: AtomicBool::new(false),
             _pin: PhantomPinned,
         })
     }
 
-    /// Says what to call.
-    ///
-    /// # Safety
-    ///
-    /// Must be called once, before the first start, and `object` must live at the same address as long as the
-    /// timer: the timer is a part of it.
-    pub(crate) unsafe fn attach<T: Fired>(&self, object: &T) {
+    /// Says what to call: the method of the object that the timer is a part of. To be called once, before the first
+    /// start; later calls do nothing.
+    pub(crate) fn attach<T: Fired>(object: Pin<&T>, timer: fn(&T) -> &Timer) {
         unsafe fn call<T: Fired>(object: NonNull<()>) {
-            // SAFETY: Made from a `&T` in `attach`, alive by the contract there.
+            // SAFETY: Made from a `&T` in `attach`; the timer is a part of the object, which is pinned, so the object
+            // is still there when the timer fires.
             let object = unsafe { object.cast::<T>().as_ref() };
             object.fired();
         }
-        // SAFETY: Nobody else uses the cell yet, by the contract.
+        let object = object.get_ref();
+        let this = timer(object);
+        if this.attached.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // SAFETY: The flag let one caller through; the timer cannot have been started before.
         unsafe {
-            self.target.get().write(Some(Target {
+            this.target.get().write(Some(Target {
                 object: NonNull::from(object).cast(),
                 call: call::<T>,
             }));
@@ -111,7 +120,7 @@ impl Timer {
 
 #[pinned_drop]
 impl PinnedDrop for Timer {
-    fn drop(self: core::pin::Pin<&mut Self>) {
+    fn drop(self: Pin<&mut Self>) {
         self.cancel();
     }
 }

@@ -662,6 +662,11 @@ impl Vcpu for SvmVcpu {
         }
     }
 
+    fn predict_command(&mut self, value: u64) {
+        // SAFETY: The barriers change no state that software can see.
+        let _ = unsafe { msr::write(msr::PRED_CMD, value) };
+    }
+
     fn set_tsc_offset(&mut self, offset: u64) {
         self.change(clean::INTERCEPTS).tsc_offset = offset;
     }

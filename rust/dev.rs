@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The device nodes. Each is a thin shim: it decodes an ioctl and calls a hypercall or a mechanism.
+
+pub(crate) mod evtchn;
+pub(crate) mod hypercall;
+pub(crate) mod ioctl;
+pub(crate) mod privcmd;
+
+use core::pin::Pin;
+
+use kernel::prelude::*;
+
+use crate::sys::chardev::Registration;
+
+/// All nodes; dropping it removes them.
+pub(crate) struct Devices {
+    _privcmd: Pin<KBox<Registration<privcmd::Privcmd>>>,
+    _hypercall: Pin<KBox<Registration<hypercall::Hypercall>>>,
+    _evtchn: Pin<KBox<Registration<evtchn::Evtchn>>>,
+}
+
+impl Devices {
+    /// Makes the nodes.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if this host runs under Xen and has such nodes already, `ENOMEM`.
+    pub(crate) fn new(module: &'static ThisModule) -> crate::abi::errno::Result<Self> {
+        Ok(Self {
+            _privcmd: Registration::new(module)?,
+            _hypercall: Registration::new(module)?,
+            _evtchn: Registration::new(module)?,
+        })
+    }
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `/dev/xen/privcmd`: hypercalls and guest memory for tools.
+//!
+//! Numbers and structures are those of Linux's own driver. A descriptor is the control domain's until
+//! `IOCTL_PRIVCMD_RESTRICT` gives up everything but one domain's device model operations and memory; that cannot be
+//! taken back.
+
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+use super::ioctl::{
+    element,
+    read,
+    write, //
+};
+use crate::abi::errno::{
+    Errno,
+    Result,
+    E2BIG,
+    EFAULT,
+    EINVAL,
+    EINTR,
+    ENODEV,
+    ENOSYS,
+    ENOTTY,
+    EPERM, //
+};
+use crate::abi::privcmd as abi;
+use crate::domain::hypervisor::{
+    Hypervisor,
+    HYPERVISOR, //
+};
+use crate::domain::Domain;
+use crate::hypercall::caller::{
+    Caller,
+    Origin,
+    Width, //
+};
+use crate::hypercall::run_for_tool;
+use crate::sys::atomic::{
+    AtomicU32,
+    Ordering, //
+};
+use crate::sys::chardev::{
+    Device,
+    OpenFile, //
+};
+use crate::sys::irq;
+use crate::sys::page::PAGE_SIZE;
+
+/// No restriction.
+const UNRESTRICTED: u32 = u32::MAX;
+
+/// An open file.
+pub(crate) struct Privcmd {
+    /// The one domain that the descriptor may touch, or [`UNRESTRICTED`].
+    restricted: AtomicU32,
+}
+
+impl Device for Privcmd {
+    const NAME: &'static CStr = c"xen/privcmd";
+    const MAPPABLE: bool = true;
+
+    fn open() -> Result<Arc<Self>> {
+        Ok(Arc::new(
+            Self {
+                restricted: AtomicU32::new(UNRESTRICTED),
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    fn ioctl(this: &Arc<Self>, file: &OpenFile, cmd: u32, arg: usize) -> Result<i64> {
+        let hypervisor = HYPERVISOR.get().ok_or(ENODEV)?;
+        match cmd {
+            abi::HYPERCALL => this.hypercall(hypervisor, arg),
+            abi::MMAPBATCH_V2 => this.mmap_batch_v2(hypervisor, file, arg),
+            abi::MMAPBATCH => this.mmap_batch(hypervisor, file, arg),
+            abi::MMAP_RESOURCE => this.mmap_resource(hypervisor, file, arg),
+            abi::DM_OP => this.dm_op(hypervisor, arg),
+            abi::RESTRICT => this.restrict(arg),
+            // Only paravirtualised control domains map machine frames.
+            abi::MMAP => Err(ENOSYS),
+            _ => Err(ENOTTY),
+        }
+    }
+}
+
+impl Privcmd {
+    /// Checks that the descriptor may touch a domain.
+    fn may_touch(&self, domid: u16) -> Result {
+        let restricted = self.restricted.load(Ordering::Relaxed);
+        if restricted == UNRESTRICTED || restricted == u32::from(domid) {
+            Ok(())
+        } else {
+            Err(EPERM)
+        }
+    }
+
+    fn caller<'a>(hypervisor: &'static Hypervisor, dom0: &'a Arc<Domain>) -> Caller<'a> {
+        Caller {
+            hypervisor,
+            domain: dom0,
+            origin: Origin::Host,
+            width: Width::Bits64,
+        }
+    }
+
+    /// `IOCTL_PRIVCMD_HYPERCALL`.
+    fn hypercall(&self, hypervisor: &'static Hypervisor, arg: usize) -> Result<i64> {
+        if self.restricted.load(Ordering::Relaxed) != UNRESTRICTED {
+            return Err(EPERM);
+        }
+        let call: abi::Hypercall = read(arg)?;
+        let [a, b, c, d, e] = call.arg;
+        let caller = Self::caller(hypervisor, hypervisor.dom0());
+        run_for_tool(&caller, call.op, [a, b, c, d, e, 0])
+    }
+
+    /// `IOCTL_PRIVCMD_RESTRICT`.
+    fn restrict(&self, arg: usize) -> Result<i64> {
+        let domid: u16 = read(arg)?;
+        match self.restricted.compare_exchange(
+            UNRESTRICTED,
+            domid.into(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => Ok(0),
+            Err(now) if now == u32::from(domid) => Ok(0),
+            Err(_) => Err(EINVAL),
+        }
+    }
+
+    /// `IOCTL_PRIVCMD_MMAPBATCH_V2`: maps guest frames into a mapping of this file. Each frame has an error of its own.
+    fn mmap_batch_v2(
+        &self,
+        hypervisor: &'static Hypervisor,
+        file: &OpenFile,
+        arg: usize,
+    ) -> Result<i64> {
+        let batch: abi::MmapBatchV2 = read(arg)?;
+        self.may_touch(batch.dom)?;
+        let domain = live_domain(hypervisor, batch.dom)?;
+        for index in 0..u64::from(batch.num) {
+            let gfn: u64 = read(element::<u64>(batch.arr, index)?)?;
+            let result = map_frame(&domain, file, batch.addr, index, batch.num.into(), gfn)?;
+            let code = result.err().map_or(0, Errno::to_raw);
+            write(element::<i32>(batch.err, index)?, &code)?;
+            yield_now(index)?;
+        }
+        Ok(0)
+    }
+
+    /// `IOCTL_PRIVCMD_MMAPBATCH`: as above, errors are bits in the frame numbers.
+    fn mmap_batch(
+        &self,
+        hypervisor: &'static Hypervisor,
+        file: &OpenFile,
+        arg: usize,
+    ) -> Result<i64> {
+        let batch: abi::MmapBatch = read(arg)?;
+        self.may_touch(batch.dom)?;
+        let domain = live_domain(hypervisor, batch.dom)?;
+        let num = u64::try_from(batch.num).map_err(|_| EINVAL)?;
+        for index in 0..num {
+            let at = element::<u64>(batch.arr, index)?;
+            let gfn: u64 = read(at)?;
+            if map_frame(&domain, file, batch.addr, index, num, gfn)?.is_err() {
+                write(at, &(gfn | abi::MMAPBATCH_MFN_ERROR))?;
+            }
+            yield_now(index)?;
+        }
+        Ok(0)
+    }
+
+    /// `IOCTL_PRIVCMD_MMAP_RESOURCE`: all pages or none.
+    fn mmap_resource(
+        &self,
+        hypervisor: &'static Hypervisor,
+        file: &OpenFile,
+        arg: usize,
+    ) -> Result<i64> {
+        let mut ask: abi::MmapResource = read(arg)?;
+        self.may_touch(ask.dom)?;
+        if (ask.addr == 0) != (ask.num == 0) {
+            return Err(EINVAL);
+        }
+        let domain = live_domain(hypervisor, ask.dom)?;
+        let (kind, id) = (ask.type_, ask.id);
+        if ask.num == 0 {
+            ask.num = crate::hypercall::memory::resource_size(&domain, kind, id)?.into();
+            write(arg, &ask)?;
+            return Ok(0);
+        }
+        let bytes = ask.num.checked_mul(PAGE_SIZE as u64).ok_or(EINVAL)?;
+        let count = u32::try_from(ask.num).map_err(|_| EINVAL)?;
+        let pages = crate::hypercall::memory::resource(&domain, kind, id, ask.idx.into(), count)?;
+        let mapping = file.mapping(ask.addr, bytes).ok_or(EINVAL)?;
+        for (index, page) in pages.iter().enumerate() {
+            mapping.insert(ask.addr + (index * PAGE_SIZE) as u64, page.page())?;
+        }
+        Ok(0)
+    }
+
+    /// `IOCTL_PRIVCMD_DM_OP`.
+    fn dm_op(&self, hypervisor: &'static Hypervisor, arg: usize) -> Result<i64> {
+        let op: abi::DmOp = read(arg)?;
+        self.may_touch(op.dom)?;
+        // How libxendevicemodel asks whether there is this ioctl.
+        if op.num == 0 {
+            return Ok(0);
+        }
+        if op.num > abi::DM_OP_MAX_NUM {
+            return Err(E2BIG);
+        }
+        for index in 0..op.num {
+            let buf: abi::DmOpBuf = read(element::<abi::DmOpBuf>(op.ubufs, index.into())?)?;
+            if buf.size > abi::DM_OP_BUF_MAX_SIZE {
+                return Err(E2BIG);
+            }
+        }
+        // The buffers have the layout of the hypercall's own.
+        let caller = Self::caller(hypervisor, hypervisor.dom0());
+        let args = [op.dom.into(), op.num.into(), op.ubufs, 0, 0, 0];
+        run_for_tool(&caller, crate::abi::xen::DM_OP.into(), args)
+    }
+}
+
+/// Finds a domain whose memory may be mapped.
+fn live_domain(hypervisor: &Hypervisor, domid: u16) -> Result<Arc<Domain>> {
+    use crate::abi::errno::ESRCH;
+    let domain = hypervisor.domain(domid)?;
+    if domid == crate::domain::DOM0 || domain.life.lock().dying {
+        return Err(ESRCH);
+    }
+    Ok(domain)
+}
+
+/// Maps one frame at its place in the mapping that has room for `num`. The outer error is about the call, the inner
+/// one about the frame.
+fn map_frame(
+    domain: &Domain,
+    file: &OpenFile,
+    addr: u64,
+    index: u64,
+    num: u64,
+    gfn: u64,
+) -> Result<Result> {
+    let bytes = num.checked_mul(PAGE_SIZE as u64).ok_or(EINVAL)?;
+    if addr % PAGE_SIZE as u64 != 0 {
+        return Err(EINVAL);
+    }
+    let page = match domain.p2m.get(gfn, false) {
+        Ok(page) => page,
+        Err(_) => return Ok(Err(EINVAL)),
+    };
+    let at = addr
+        .checked_add(index.checked_mul(PAGE_SIZE as u64).ok_or(EINVAL)?)
+        .ok_or(EFAULT)?;
+    let mapping = file.mapping(addr, bytes).ok_or(EINVAL)?;
+    Ok(mapping.insert(at, &page))
+}
+
+/// Lets others go first now and then; a fatal signal ends the call.
+fn yield_now(index: u64) -> Result {
+    if index % 64 == 63 {
+        if irq::signal_pending() {
+            return Err(EINTR);
+        }
+        irq::cond_resched();
+    }
+    Ok(())
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Domains and their vCPUs: the owners of everything on the floors below.
+//!
+//! # Lock order
+//!
+//! Outermost first. A lock may be taken while those above it in the list are held.
+//!
+//! 1. `Hypervisor::creation`: which domains exist (mutex).
+//! 2. `Domain::control`: one tool changes a domain at a time (mutex).
+//! 3. `Hypervisor::connections`: which event channels are connected (mutex).
+//! 4. `Vcpu::owned`: a vCPU's state, held by its thread (mutex); of two vCPUs never at once.
+//! 5. `Domain::policy`, `Domain::params`: small things (mutexes).
+//! 6. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::domains`,
+//!    `Domain::{ports, grants, life}`, `Vcpu::{timers, runstate, boot_context}`, `P2m::lock`.
+
+pub(crate) mod clock;
+pub(crate) mod console;
+pub(crate) mod host;
+pub(crate) mod hypervisor;
+pub(crate) mod lifecycle;
+pub(crate) mod params;
+pub(crate) mod vcpu;
+pub(crate) mod watchdog;
+
+use core::pin::Pin;
+
+use kernel::new_mutex;
+use kernel::new_spinlock;
+use kernel::prelude::{
+    try_pin_init,
+    InPlaceInit, //
+};
+use kernel::sync::{
+    Arc,
+    CondVar,
+    Mutex,
+    SetOnce,
+    SpinLock, //
+};
+use kernel::new_condvar;
+use pin_init::{
+    pin_data,
+    PinInit, //
+};
+
+use crate::abi::errno::{
+    Errno,
+    Result,
+    EBUSY,
+    EINVAL, //
+};
+use crate::evtchn;
+use crate::gnttab;
+use crate::hw::state::CpuState;
+use crate::mm::p2m::P2m;
+use crate::policy::cpuid::CpuPolicy;
+use crate::policy::DomainView;
+use crate::sys::alloc::{
+    KBox,
+    KVec,
+    GFP_KERNEL, //
+};
+use crate::sys::atomic::{
+    AtomicBool,
+    AtomicU32,
+    AtomicU64,
+    Ordering, //
+};
+use crate::sys::module::ModuleRef;
+use crate::sys::page::SharedPage;
+use crate::sys::thread::Thread;
+use crate::vlapic;
+use lifecycle::Life;
+use params::Params;
+use vcpu::Vcpu;
+use watchdog::Watchdogs;
+
+/// A domain's number.
+pub(crate) type DomId = u16;
+
+/// The control domain: this host.
+pub(crate) const DOM0: DomId = 0;
+/// Numbers from here on mean something else (`DOMID_FIRST_RESERVED`).
+pub(crate) const FIRST_RESERVED: DomId = 0x7ff0;
+/// vCPUs that a domain may have.
+pub(crate) const MAX_VCPUS: u32 = 128;
+/// Domains that there may be besides the control domain.
+pub(crate) const MAX_DOMAINS: usize = 1024;
+
+/// What `XEN_DOMCTL_createdomain` fixed for the domain's life.
+#[derive(Clone, Copy)]
+pub(crate) struct Config {
+    /// `XEN_DOMCTL_CDF_*`.
+    pub(crate) flags: u32,
+    /// vCPUs that it may have.
+    pub(crate) max_vcpus: u32,
+    /// Highest event channel port.
+    pub(crate) max_evtchn_port: u32,
+    /// `XEN_X86_EMU_*`.
+    pub(crate) emulation_flags: u32,
+    /// `XEN_X86_MISC_FLAGS_*`.
+    pub(crate) misc_flags: u32,
+    /// The tools' security identifier, kept and reported.
+    pub(crate) ssidref: u32,
+}
+
+/// Things that only tools look at.
+pub(crate) struct Control {
+    /// `xen_domain_handle_t`, the UUID.
+    pub(crate) handle: [u8; 16],
+    /// Memory map that the tools gave, as the guest will read it: (address, size, type).
+    pub(crate) memory_map: KVec<(u64, u64, u32)>,
+    /// Scheduler parameters, stored and reported: weight, cap.
+    pub(crate) sched: (u16, u16),
+    /// Size of the paging pool in bytes, stored and reported.
+    pub(crate) paging_pool: u64,
+    /// The domain that this one serves (`XEN_DOMCTL_set_target`).
+    pub(crate) target: Option<DomId>,
+    /// Threads of the vCPUs; dropping them ends them.
+    pub(crate) threads: KVec<Thread>,
+}
+
+/// A domain.
+#[pin_data]
+pub(crate) struct Domain {
+    id: DomId,
+    /// Number that is never used again, unlike `id`.
+    serial: u64,
+    config: Config,
+    /// Tools' access, one at a time.
+    #[pin]
+    control: Mutex<Control>,
+    /// Memory.
+    #[pin]
+    pub(crate) p2m: P2m,
+    /// The page at the start of everything.
+    pub(crate) shared_info: SharedPage,
+    /// The guest is a 32-bit one, as it showed when it last set up its hypercall page or callback.
+    compat: AtomicBool,
+    /// Event channels.
+    #[pin]
+    ports: SpinLock<evtchn::Ports>,
+    /// Grant table.
+    #[pin]
+    pub(crate) grants: SpinLock<gnttab::Table>,
+    /// HVM parameters.
+    #[pin]
+    params: Mutex<Params>,
+    /// Who took the last lowest-priority interrupt.
+    pub(crate) lowest_cursor: AtomicU32,
+    /// What the callback parameter says, for the entry path: the vector of the upcall, or 0.
+    pub(crate) callback_vector: AtomicU32,
+    /// `VMASST_TYPE_*` that are on.
+    pub(crate) vm_assist: AtomicU64,
+    /// What CPUID says. A vCPU takes it over when it starts.
+    #[pin]
+    policy: Mutex<Arc<CpuPolicy>>,
+    /// What Xen's own CPUID leaves say.
+    #[pin]
+    view: SpinLock<DomainView>,
+    /// Paused, shut down, dying.
+    #[pin]
+    pub(crate) life: SpinLock<Life>,
+    /// Woken when a vCPU has stopped or the domain has changed state.
+    #[pin]
+    pub(crate) changed: CondVar,
+    /// Watchdog timers.
+    #[pin]
+    pub(crate) watchdogs: SpinLock<Watchdogs>,
+    /// vCPUs, made all at once.
+    vcpus: SetOnce<KVec<Pin<KBox<Vcpu>>>>,
+    /// The module stays loaded while there is a domain besides the control domain.
+    _module: Option<ModuleRef>,
+    /// The clock when the domain was made.
+    pub(crate) created_ns: u64,
+    /// Ticks that the domain's TSC is ahead of the host's.
+    pub(crate) tsc_offset: AtomicU64,
+    /// Seconds that the domain's wallclock is ahead of the host's.
+    pub(crate) time_offset: AtomicU64,
+    /// What the guest wrote with console_io or to port 0xe9, until the line is complete.
+    #[pin]
+    pub(crate) console: SpinLock<console::Line>,
+}
+
+impl Domain {
+    /// Makes a domain, paused once, without vCPUs and memory.
+    pub(crate) fn new(
+        id: DomId,
+        serial: u64,
+        config: Config,
+        handle: [u8; 16],
+        limits: gnttab::Limits,
+        policy: Arc<CpuPolicy>,
+        view: DomainView,
+    ) -> Result<Arc<Self>> {
+        let shared_info = SharedPage::zeroed()?;
+        let kind = if id == DOM0 {
+            evtchn::Kind::Host
+        } else {
+            evtchn::Kind::Guest(shared_info.clone())
+        };
+        let ports = evtchn::Ports::new(
+            id,
+            kind,
+            config.max_vcpus as usize,
+            config.max_evtchn_port,
+        )?;
+        let grants = gnttab::Table::new(id, serial, limits)?;
+        let p2m = P2m::new()?;
+        let control = Control {
+            handle,
+            memory_map: KVec::new(),
+            sched: (256, 0),
+            paging_pool: 1 << 20,
+            target: None,
+            threads: KVec::new(),
+        };
+        let module = (id != DOM0).then(ModuleRef::get);
+        let domain = Arc::pin_init::<kernel::error::Error>(
+            try_pin_init!(Self {
+                id,
+                serial,
+                config,
+                control <- new_mutex!(control, "oxen::Domain::control"),
+                p2m <- p2m,
+                shared_info,
+                compat: AtomicBool::new(false),
+                ports <- new_spinlock!(ports, "oxen::Domain::ports"),
+                grants <- new_spinlock!(grants, "oxen::Domain::grants"),
+                params <- new_mutex!(Params::new(), "oxen::Domain::params"),
+                lowest_cursor: AtomicU32::new(0),
+                callback_vector: AtomicU32::new(0),
+                vm_assist: AtomicU64::new(0),
+                policy <- new_mutex!(policy, "oxen::Domain::policy"),
+                view <- new_spinlock!(view, "oxen::Domain::view"),
+                life <- new_spinlock!(Life::new(), "oxen::Domain::life"),
+                changed <- new_condvar!("oxen::Domain::changed"),
+                watchdogs <- new_spinlock!(Watchdogs::new(), "oxen::Domain::watchdogs"),
+                vcpus: SetOnce::new(),
+                _module: module,
+                created_ns: clock::now_ns(),
+                tsc_offset: AtomicU64::new(0),
+                time_offset: AtomicU64::new(0),
+                console <- new_spinlock!(console::Line::new(), "oxen::Domain::console"),
+            }),
+            GFP_KERNEL,
+        )?;
+        Ok(domain)
+    }
+
+    /// The domain's number.
+    pub(crate) fn id(&self) -> DomId {
+        self.id
+    }
+
+    /// The number that no other domain ever has.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// What was fixed when the domain was made.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Tools' part of the domain.
+    pub(crate) fn control(&self) -> &Mutex<Control> {
+        &self.control
+    }
+
+    /// Event channels.
+    pub(crate) fn ports(&self) -> &SpinLock<evtchn::Ports> {
+        &self.ports
+    }
+
+    /// HVM parameters.
+    pub(crate) fn params(&self) -> &Mutex<Params> {
+        &self.params
+    }
+
+    /// Whether the guest was last seen to be a 32-bit one.
+    pub(crate) fn is_compat(&self) -> bool {
+        self.compat.load(Ordering::Relaxed)
+    }
+
+    /// Notes the guest's width, and lays its shared structures out accordingly.
+    pub(crate) fn latch_width(&self, compat: bool) {
+        self.compat.store(compat, Ordering::Relaxed);
+        self.ports.lock().set_width(if compat {
+            evtchn::Width::Bits32
+        } else {
+            evtchn::Width::Bits64
+        });
+    }
+
+    /// The CPUID policy.
+    pub(crate) fn policy(&self) -> Arc<CpuPolicy> {
+        self.policy.lock().clone()
+    }
+
+    /// Replaces the CPUID policy.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` once a vCPU has run: the guest relies on what it saw.
+    pub(crate) fn set_policy(&self, policy: Arc<CpuPolicy>) -> Result {
+        if self.life.lock().has_run {
+            return Err(EBUSY);
+        }
+        let old = core::mem::replace(&mut *self.policy.lock(), policy);
+        drop(old);
+        Ok(())
+    }
+
+    /// What Xen's CPUID leaves say.
+    pub(crate) fn view(&self) -> DomainView {
+        *self.view.lock()
+    }
+
+    /// Changes that.
+    pub(crate) fn update_view(&self, f: impl FnOnce(&mut DomainView)) {
+        f(&mut self.view.lock());
+    }
+
+    /// The vCPUs that were made so far; all or none.
+    pub(crate) fn vcpus(&self) -> &[Pin<KBox<Vcpu>>] {
+        self.vcpus.as_ref().map_or(&[], |vcpus| vcpus)
+    }
+
+    /// One vCPU.
+    pub(crate) fn vcpu(&self, id: u32) -> Option<&Vcpu> {
+        self.vcpus().get(id as usize).map(|vcpu| &**vcpu)
+    }
+
+    /// Makes the vCPUs and their threads (`XEN_DOMCTL_max_vcpus`).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `count` is not what the domain was made for, or they exist with another count.
+    pub(crate) fn make_vcpus(
+        self: &Arc<Self>,
+        count: u32,
+        spawn: fn(Arc<Domain>, u32) -> Result<Thread>,
+    ) -> Result {
+        let mut control = self.control.lock();
+        if count == 0 || count > self.config.max_vcpus {
+            return Err(EINVAL);
+        }
+        if !self.vcpus().is_empty() {
+            // Asking for what is there is what tools do after a restart of theirs.
+            return if self.vcpus().len() == count as usize {
+                Ok(())
+            } else {
+                Err(EINVAL)
+            };
+        }
+        let policy = self.policy();
+        let mut vcpus = KVec::with_capacity(count as usize, GFP_KERNEL)?;
+        for id in 0..count {
+            let config = vlapic::Config {
+                apic_id: id * 2,
+                bsp: id == 0,
+                x2apic: policy.has(crate::policy::feature::X2APIC),
+                tsc_deadline: policy.has(crate::policy::feature::TSC_DEADLINE),
+            };
+            let state = KBox::new(CpuState::reset(), GFP_KERNEL)?;
+            let init = Vcpu::new(id, state, config, self.created_ns);
+            vcpus.push(KBox::pin_init(init, GFP_KERNEL).map_err(Errno::from)?, GFP_KERNEL)?;
+        }
+        for vcpu in vcpus.iter() {
+            vcpu.as_ref().attach_timer();
+        }
+        self.vcpus.populate(vcpus);
+        // A thread that cannot be made leaves a domain that never starts; the tool destroys it.
+        for id in 0..count {
+            let thread = spawn(self.clone(), id)?;
+            if let Some(vcpu) = self.vcpu(id) {
+                vcpu.set_task(thread.task());
+            }
+            thread.task().wake();
+            control.threads.push(thread, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Pausing, shutting down, destroying.
+
+use kernel::prelude::pr_info;
+use kernel::sync::Arc;
+
+use super::hypervisor::Hypervisor;
+use super::vcpu::{
+    request,
+    Owned,
+    Vcpu, //
+};
+use super::Domain;
+use crate::abi::errno::{
+    Result,
+    EINVAL,
+    ESRCH, //
+};
+use crate::evtchn::topology;
+use crate::sys::alloc::KVec;
+
+/// Reason codes of a shutdown (`SHUTDOWN_*`).
+pub(crate) mod reason {
+    pub(crate) const POWEROFF: u8 = 0;
+    pub(crate) const REBOOT: u8 = 1;
+    pub(crate) const SUSPEND: u8 = 2;
+    pub(crate) const CRASH: u8 = 3;
+    pub(crate) const WATCHDOG: u8 = 4;
+    pub(crate) const SOFT_RESET: u8 = 5;
+    /// The last one.
+    pub(crate) const MAX: u8 = SOFT_RESET;
+
+    /// What a person calls it.
+    pub(crate) const fn name(code: u8) -> &'static str {
+        match code {
+            POWEROFF => "poweroff",
+            REBOOT => "reboot",
+            SUSPEND => "suspend",
+            CRASH => "crash",
+            WATCHDOG => "watchdog",
+            SOFT_RESET => "soft reset",
+            _ => "unknown reason",
+        }
+    }
+}
+
+/// Virtual interrupt that tells the control domain that a domain changed (`VIRQ_DOM_EXC`).
+const VIRQ_DOM_EXC: u32 = 3;
+
+/// What state a domain is in.
+pub(crate) struct Life {
+    /// Pauses by tools, counted. A domain begins with one.
+    pub(crate) paused: u32,
+    /// It asked to shut down, or crashed, for this reason. Its vCPUs stop.
+    pub(crate) shutting_down: Option<u8>,
+    /// All vCPUs have stopped since.
+    pub(crate) shut_down: bool,
+    /// It is being destroyed. It never runs again.
+    pub(crate) dying: bool,
+    /// A vCPU of it has run.
+    pub(crate) has_run: bool,
+}
+
+impl Life {
+    /// A new domain: paused once.
+    pub(crate) const fn new() -> Self {
+        Self {
+            paused: 1,
+            shutting_down: None,
+            shut_down: false,
+            dying: false,
+            has_run: false,
+        }
+    }
+
+    /// Whether vCPUs must stop.
+    pub(crate) const fn must_stop(&self) -> bool {
+        self.paused != 0 || self.shutting_down.is_some() || self.dying
+    }
+}
+
+impl Domain {
+    /// Whether this vCPU must not run now.
+    pub(crate) fn must_stop(&self, vcpu: &Vcpu) -> bool {
+        vcpu.must_stop() || self.life.lock().must_stop()
+    }
+
+    /// Makes every vCPU look whether it may run.
+    fn kick_all(&self) {
+        for vcpu in self.vcpus() {
+            vcpu.request(request::STOP);
+        }
+    }
+
+    /// For a vCPU's thread, after it gave its state up: tells who waits for that, and completes a shutdown.
+    pub(crate) fn vcpu_stopped(&self, hypervisor: &Hypervisor) {
+        let mut complete = false;
+        if self.vcpus().iter().all(|vcpu| vcpu.is_stopped()) {
+            let mut life = self.life.lock();
+            if life.shutting_down.is_some() && !life.shut_down {
+                life.shut_down = true;
+                complete = true;
+            }
+        }
+        self.changed.notify_all();
+        if complete {
+            hypervisor.raise_virq(VIRQ_DOM_EXC);
+        }
+    }
+
+    /// Waits until every vCPU has stopped, as `paused` or a shutdown made them.
+    fn wait_stopped(&self) {
+        let mut life = self.life.lock();
+        while !self.vcpus().iter().all(|vcpu| vcpu.is_stopped()) {
+            self.changed.wait(&mut life);
+        }
+    }
+
+    /// Pauses the domain and waits until no vCPU runs (`XEN_DOMCTL_pausedomain`). Counted.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if the domain is dying; `EINVAL` if it was paused more often than can be counted.
+    pub(crate) fn pause(&self) -> Result {
+        {
+            let mut life = self.life.lock();
+            if life.dying {
+                return Err(ESRCH);
+            }
+            life.paused = life.paused.checked_add(1).ok_or(EINVAL)?;
+        }
+        self.kick_all();
+        self.wait_stopped();
+        Ok(())
+    }
+
+    /// Takes one pause back (`XEN_DOMCTL_unpausedomain`). One too many does nothing, as in Xen.
+    pub(crate) fn unpause(&self) {
+        {
+            let mut life = self.life.lock();
+            life.paused = life.paused.saturating_sub(1);
+        }
+        self.kick_all();
+    }
+
+    /// Begins a shutdown (`SCHEDOP_shutdown`, a crash, a triple fault). The first reason stays, but a crash after
+    /// another reason is not forgotten before the domain has stopped.
+    pub(crate) fn shutdown(&self, hypervisor: &Hypervisor, code: u8) {
+        {
+            let mut life = self.life.lock();
+            if life.dying || life.shutting_down.is_some() {
+                return;
+            }
+            life.shutting_down = Some(code);
+        }
+        if crate::sys::log::allowed() {
+            pr_info!("d{}: shut down, reason {}\n", self.id(), reason::name(code));
+        }
+        self.kick_all();
+        // A domain without a running vCPU has nobody else to notice.
+        self.vcpu_stopped(hypervisor);
+    }
+
+    /// Crashes the domain: it did, or we found, something that it cannot go on from. `why` goes to the log.
+    pub(crate) fn crash(&self, hypervisor: &Hypervisor, why: core::fmt::Arguments<'_>) {
+        hypervisor.log(format_args!("d{}: crashed: {}\n", self.id(), why));
+        if crate::sys::log::allowed() {
+            pr_info!("d{}: crashed: {}\n", self.id(), why);
+        }
+        self.shutdown(hypervisor, reason::CRASH);
+    }
+
+    /// Lets a domain that has shut down run on (`XEN_DOMCTL_resumedomain`).
+    pub(crate) fn resume(&self) -> Result {
+        {
+            let mut life = self.life.lock();
+            if life.dying {
+                return Err(ESRCH);
+            }
+            if !life.shut_down {
+                return Err(EINVAL);
+            }
+            life.shut_down = false;
+            life.shutting_down = None;
+        }
+        self.kick_all();
+        Ok(())
+    }
+
+    /// Looks at, and perhaps changes, the state of a vCPU, which is stopped meanwhile. For tools: a vCPU's thread
+    /// that waited for another would wait for ever if that one waited for it.
+    pub(crate) fn with_stopped<R>(&self, vcpu: &Vcpu, f: impl FnOnce(&mut Owned) -> R) -> R {
+        vcpu.pause();
+        let result = f(&mut vcpu.owned().lock());
+        vcpu.unpause();
+        result
+    }
+
+    /// Ends the domain (`XEN_DOMCTL_destroydomain`): stops it for good, and gives back all that it has. What others
+    /// still hold of it (mapped pages) they keep until they let go.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if that was done before.
+    pub(crate) fn destroy(self: &Arc<Self>, hypervisor: &Hypervisor) -> Result {
+        let mut control = self.control().lock();
+        {
+            let mut life = self.life.lock();
+            if life.dying {
+                return Err(ESRCH);
+            }
+            life.dying = true;
+        }
+        self.kick_all();
+        // Dropping a thread ends it and waits for that.
+        let threads = core::mem::replace(&mut control.threads, KVec::new());
+        drop(control);
+        drop(threads);
+        for vcpu in self.vcpus() {
+            vcpu.host_timer.cancel();
+        }
+        {
+            let _connections = hypervisor.connections.lock();
+            let _ = topology::destroy(hypervisor, self.id(), || {
+                crate::sys::irq::cond_resched();
+                false
+            });
+        }
+        hypervisor.release_grants(self);
+        self.p2m.relinquish();
+        hypervisor.forget(self);
+        hypervisor.raise_virq(VIRQ_DOM_EXC);
+        Ok(())
+    }
+}

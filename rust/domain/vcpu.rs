@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A vCPU as other threads see it: requests, where it runs, whether it may.
+//!
+//! # What belongs to whom
+//!
+//! [`Owned`] is the architectural state. The vCPU's thread holds its mutex for as long as the vCPU may run, and
+//! gives it up at the safe point where it finds that it must stop. Whoever wants to look at or change the state
+//! therefore stops the vCPU ([`Domain::with_stopped`](super::Domain::with_stopped)) and takes the mutex.
+//!
+//! # Telling a vCPU something
+//!
+//! The other side sets a bit in `requests` and then looks where the vCPU runs; the vCPU says where it runs and then
+//! looks at `requests`. Both orders are sequentially consistent, so at least one side sees the other: a request is
+//! never slept through.
+
+use kernel::new_mutex;
+use kernel::new_spinlock;
+use kernel::sync::{
+    Mutex,
+    SetOnce,
+    SpinLock, //
+};
+use pin_init::{
+    pin_data,
+    pin_init,
+    PinInit, //
+};
+
+use crate::evtchn::UpcallEpoch;
+use crate::hw::state::CpuState;
+use crate::policy::msr::VcpuMsrs;
+use crate::policy::VcpuView;
+use crate::sys::alloc::KBox;
+use crate::sys::atomic::{
+    AtomicBool,
+    AtomicI32,
+    AtomicU32,
+    AtomicU64,
+    Ordering, //
+};
+use crate::sys::cpu;
+use crate::sys::thread::TaskRef;
+use crate::sys::timer::{
+    Fired,
+    Timer, //
+};
+use crate::time::pvclock::Version;
+use crate::time::runstate::{
+    Runstate,
+    State, //
+};
+use crate::time::vcpu_timer::VcpuTimer;
+use crate::vlapic::{
+    self,
+    Lapic,
+    LapicShared, //
+};
+
+/// Reasons to leave the guest, as bits.
+pub(crate) mod request {
+    /// Look whether the vCPU may still run.
+    pub(crate) const STOP: u32 = 1 << 0;
+    /// Look for events and interrupts to deliver.
+    pub(crate) const EVENT: u32 = 1 << 1;
+    /// A timer's deadline has passed.
+    pub(crate) const TIMER: u32 = 1 << 2;
+    /// Write the guest's time information anew.
+    pub(crate) const TIME: u32 = 1 << 3;
+    /// An INIT or start-up IPI, or a new context to start with, waits.
+    pub(crate) const START: u32 = 1 << 4;
+    /// Work that the section can do itself, without leaving it.
+    pub(crate) const IN_SECTION: u32 = EVENT;
+}
+
+/// The architectural state of a vCPU.
+pub(crate) struct Owned {
+    /// The registers, while the vCPU does not run.
+    pub(crate) state: KBox<CpuState>,
+    /// The state was changed from outside; the hardware's format must take it over.
+    pub(crate) changed: bool,
+    /// The local APIC's own part.
+    pub(crate) lapic: Lapic,
+    /// MSRs that no hardware keeps.
+    pub(crate) msrs: VcpuMsrs,
+    /// What CPUID says about this vCPU.
+    pub(crate) view: VcpuView,
+    /// The version of what the guest reads about time.
+    pub(crate) time_version: Version,
+}
+
+/// What other threads may know and do.
+#[pin_data]
+pub(crate) struct Vcpu {
+    id: u32,
+    requests: AtomicU32,
+    /// The processor of a thread that is in a section, or -1.
+    running_on: AtomicI32,
+    /// Reasons why the vCPU must not run, counted (domctls, `VCPU_PAUSED`).
+    pause_count: AtomicU32,
+    /// `VPF_down`: never started, or offline.
+    down: AtomicBool,
+    /// It was given a state to run with.
+    initialised: AtomicBool,
+    /// The thread has given up [`Owned`] and waits.
+    stopped: AtomicBool,
+    /// The thread waits for an event (HLT, SCHEDOP_poll).
+    blocked: AtomicBool,
+    /// A hypercall of the vCPU's own asked to wait for an event.
+    block_request: AtomicBool,
+    /// When a poll gives up, or `u64::MAX`.
+    pub(crate) poll_deadline: AtomicU64,
+    #[pin]
+    owned: Mutex<Owned>,
+    /// A context to start with, for a vCPU that is down.
+    #[pin]
+    boot_context: SpinLock<Option<KBox<CpuState>>>,
+    /// The local APIC's shared part.
+    pub(crate) lapic: LapicShared,
+    /// Counts moves of the guest's `vcpu_info`.
+    pub(crate) upcall_epoch: UpcallEpoch,
+    /// `HVMOP_set_evtchn_upcall_vector`; 0 if the domain's callback is used.
+    pub(crate) upcall_vector: AtomicU32,
+    /// The timers that the guest sets by hypercall.
+    #[pin]
+    pub(crate) timers: SpinLock<VcpuTimer>,
+    /// Where the time went.
+    #[pin]
+    pub(crate) runstate: SpinLock<Runstate>,
+    /// Wakes the thread at the earliest deadline of all timers.
+    #[pin]
+    pub(crate) host_timer: Timer,
+    /// Exits by kind, for debugfs.
+    pub(crate) exits: [AtomicU64; EXIT_KINDS],
+    /// The thread that runs the vCPU.
+    task: SetOnce<TaskRef>,
+}
+
+/// Kinds of exits that are counted apart.
+pub(crate) const EXIT_KINDS: usize = 16;
+
+/// Names of the kinds, in order.
+pub(crate) const EXIT_NAMES: [&str; EXIT_KINDS] = [
+    "interrupt",
+    "window",
+    "cpuid",
+    "hypercall",
+    "rdmsr",
+    "wrmsr",
+    "hlt",
+    "pause",
+    "io",
+    "npf",
+    "cr",
+    "dr",
+    "exception",
+    "xsetbv",
+    "shutdown",
+    "other",
+];
+
+impl Vcpu {
+    /// Makes a vCPU that is down, in the state after reset. `now_ns` is the domain's creation time on the clock of
+    /// runstates.
+    pub(crate) fn new(
+        id: u32,
+        state: KBox<CpuState>,
+        lapic_config: vlapic::Config,
+        now_ns: u64,
+    ) -> impl PinInit<Self> {
+        let shared = LapicShared::new();
+        let lapic = Lapic::new(lapic_config, &shared);
+        shared.set_wait_for_startup(true);
+        let owned = Owned {
+            state,
+            changed: true,
+            lapic,
+            msrs: VcpuMsrs::RESET,
+            view: VcpuView::new(id),
+            time_version: Version::default(),
+        };
+        pin_init!(Self {
+            id,
+            requests: AtomicU32::new(0),
+            running_on: AtomicI32::new(-1),
+            pause_count: AtomicU32::new(0),
+            down: AtomicBool::new(true),
+            initialised: AtomicBool::new(false),
+            stopped: AtomicBool::new(true),
+            blocked: AtomicBool::new(false),
+            block_request: AtomicBool::new(false),
+            poll_deadline: AtomicU64::new(u64::MAX),
+            owned <- new_mutex!(owned, "oxen::Vcpu::owned"),
+            boot_context <- new_spinlock!(None, "oxen::Vcpu::boot_context"),
+            lapic: shared,
+            upcall_epoch: UpcallEpoch::new(),
+            upcall_vector: AtomicU32::new(0),
+            timers <- new_spinlock!(VcpuTimer::new(), "oxen::Vcpu::timers"),
+            runstate <- new_spinlock!(Runstate::new(State::Offline, now_ns), "oxen::Vcpu::runstate"),
+            host_timer <- Timer::new(),
+            exits: [const { AtomicU64::new(0) }; EXIT_KINDS],
+            task: SetOnce::new(),
+        })
+    }
+
+    /// Points the host's timer at the vCPU, which is in its final place.
+    pub(crate) fn attach_timer(self: core::pin::Pin<&Self>) {
+        Timer::attach(self, |vcpu| &vcpu.host_timer);
+    }
+
+    /// The vCPU's number in its domain.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The architectural state. The thread holds it while the vCPU may run.
+    pub(crate) fn owned(&self) -> &Mutex<Owned> {
+        &self.owned
+    }
+
+    /// Sets request bits and makes the thread look at them, wherever it is. May be called from interrupt handlers.
+    pub(crate) fn request(&self, bits: u32) {
+        self.requests.fetch_or(bits, Ordering::SeqCst);
+        let at = self.running_on.load(Ordering::SeqCst);
+        // CAST: Not negative, as compared.
+        if at >= 0 {
+            cpu::kick(at as u32);
+        } else {
+            self.wake();
+        }
+    }
+
+    /// Wakes the thread if it sleeps.
+    fn wake(&self) {
+        if let Some(task) = self.task.as_ref() {
+            task.wake();
+        }
+    }
+
+    /// The requests that wait, without taking them.
+    #[inline]
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// Takes requests off; returns those of `bits` that were set.
+    pub(crate) fn take_requests(&self, bits: u32) -> u32 {
+        self.requests.fetch_and(!bits, Ordering::SeqCst) & bits
+    }
+
+    /// For the thread: it is in a section on this processor; or no more.
+    #[inline]
+    pub(crate) fn set_running_on(&self, cpu: Option<u32>) {
+        // CAST: Processor numbers are small.
+        let value = cpu.map_or(-1, |cpu| cpu as i32);
+        self.running_on.store(value, Ordering::SeqCst);
+    }
+
+    /// The processor on which the guest runs right now.
+    pub(crate) fn running_on(&self) -> Option<u32> {
+        u32::try_from(self.running_on.load(Ordering::SeqCst)).ok()
+    }
+
+    /// Whether the vCPU is offline.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst)
+    }
+
+    /// Takes the vCPU off- or online. Returns whether it was down before.
+    pub(crate) fn set_down(&self, down: bool) -> bool {
+        let was = self.down.swap(down, Ordering::SeqCst);
+        self.request(request::STOP);
+        was
+    }
+
+    /// Whether something other than the domain as a whole keeps the vCPU from running.
+    pub(crate) fn must_stop(&self) -> bool {
+        self.is_down() || self.pause_count.load(Ordering::SeqCst) != 0
+    }
+
+    /// Whether the vCPU was ever given a state to run with.
+    pub(crate) fn is_initialised(&self) -> bool {
+        self.initialised.load(Ordering::SeqCst)
+    }
+
+    /// Notes that it was.
+    pub(crate) fn set_initialised(&self) {
+        self.initialised.store(true, Ordering::SeqCst);
+    }
+
+    /// One more reason not to run.
+    pub(crate) fn pause(&self) {
+        self.pause_count.fetch_add(1, Ordering::SeqCst);
+        self.request(request::STOP);
+    }
+
+    /// One reason less.
+    pub(crate) fn unpause(&self) {
+        self.pause_count.fetch_sub(1, Ordering::SeqCst);
+        self.request(request::STOP);
+    }
+
+    /// For the thread: it has given up [`Owned`] and waits; or no more.
+    pub(crate) fn set_stopped(&self, stopped: bool) {
+        self.stopped.store(stopped, Ordering::SeqCst);
+    }
+
+    /// Whether the thread waits to be allowed to run.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// For the thread: it waits for an event; or no more.
+    pub(crate) fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::SeqCst);
+    }
+
+    /// Whether the vCPU waits for an event.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::SeqCst)
+    }
+
+    /// For a hypercall of this vCPU: wait for an event when it is over, no longer than to `deadline_ns`.
+    pub(crate) fn request_block(&self, deadline_ns: u64) {
+        self.poll_deadline.store(deadline_ns, Ordering::Relaxed);
+        self.block_request.store(true, Ordering::Relaxed);
+    }
+
+    /// For the thread: whether a hypercall asked for that.
+    pub(crate) fn take_block_request(&self) -> bool {
+        self.block_request.swap(false, Ordering::Relaxed)
+    }
+
+    /// Gives a vCPU that is down the context it will start with.
+    pub(crate) fn set_boot_context(&self, state: KBox<CpuState>) {
+        let old = self.boot_context.lock().replace(state);
+        drop(old);
+        self.set_initialised();
+        self.request(request::START);
+    }
+
+    /// For the thread: takes that context.
+    pub(crate) fn take_boot_context(&self) -> Option<KBox<CpuState>> {
+        self.boot_context.lock().take()
+    }
+
+    /// Says which thread runs the vCPU; once.
+    pub(crate) fn set_task(&self, task: TaskRef) {
+        self.task.populate(task);
+    }
+
+    /// Processor time that the thread has used, in nanoseconds.
+    pub(crate) fn runtime_ns(&self) -> u64 {
+        self.task.as_ref().map_or(0, TaskRef::runtime_ns)
+    }
+
+    /// Counts an exit. For the thread only, hence no atomic addition.
+    #[inline]
+    pub(crate) fn count_exit(&self, kind: usize) {
+        if let Some(counter) = self.exits.get(kind) {
+            counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Fired for Vcpu {
+    fn fired(&self) {
+        self.request(request::TIMER);
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Hypercalls: one table for guests and for tools.
+//!
+//! A guest's VMMCALL and a tool's `IOCTL_PRIVCMD_HYPERCALL` arrive here with a [`Caller`]. What an operation means
+//! and who may ask for it is the same for both; where its arguments are read from is the caller's matter.
+//!
+//! A handler returns the hypercall's result. `ERESTART` never leaves this room: a handler that has done a part and
+//! wants to let others go first changes its arguments to what remains and returns it. A guest then executes the
+//! instruction again, a tool's call goes on in a loop that signals can end.
+
+pub(crate) mod caller;
+pub(crate) mod console_io;
+pub(crate) mod domctl;
+pub(crate) mod event_channel;
+pub(crate) mod grant_table;
+pub(crate) mod hvm;
+pub(crate) mod memory;
+pub(crate) mod multicall;
+pub(crate) mod physdev;
+pub(crate) mod platform;
+pub(crate) mod sched;
+pub(crate) mod sysctl;
+pub(crate) mod vcpu;
+mod vcpu_context;
+pub(crate) mod version;
+pub(crate) mod vm_assist;
+
+use crate::abi::errno::{
+    Errno,
+    Result,
+    EINTR,
+    ENOSYS,
+    EPERM,
+    ERESTART, //
+};
+use crate::abi::xen;
+use crate::sys::irq;
+use caller::Caller;
+
+/// The arguments of a hypercall. A handler that returns `ERESTART` has changed them to what remains.
+pub(crate) type Args = [u64; 6];
+
+/// What every handler looks like.
+type Handler = fn(&Caller<'_>, &mut Args) -> Result<i64>;
+
+/// Highest hypercall number of the table.
+const TABLE_LEN: usize = 64;
+
+/// Who may call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// Guests and tools.
+    All,
+    /// Only the control domain; guests get `EPERM`.
+    Control,
+}
+
+struct Entry {
+    who: For,
+    handler: Handler,
+}
+
+const fn entry(who: For, handler: Handler) -> Option<Entry> {
+    Some(Entry { who, handler })
+}
+
+/// The table. A number without an entry answers `ENOSYS`, as in Xen.
+static TABLE: [Option<Entry>; TABLE_LEN] = {
+    let mut table = [const { None }; TABLE_LEN];
+    table[xen::MEMORY_OP as usize] = entry(For::All, memory::memory_op);
+    table[xen::MULTICALL as usize] = entry(For::All, multicall::multicall);
+    table[xen::SET_TIMER_OP as usize] = entry(For::All, sched::set_timer_op);
+    table[xen::XEN_VERSION as usize] = entry(For::All, version::xen_version);
+    table[xen::CONSOLE_IO as usize] = entry(For::All, console_io::console_io);
+    table[xen::GRANT_TABLE_OP as usize] = entry(For::All, grant_table::grant_table_op);
+    table[xen::VM_ASSIST as usize] = entry(For::All, vm_assist::vm_assist);
+    table[xen::VCPU_OP as usize] = entry(For::All, vcpu::vcpu_op);
+    table[xen::SCHED_OP as usize] = entry(For::All, sched::sched_op);
+    table[xen::EVENT_CHANNEL_OP as usize] = entry(For::All, event_channel::event_channel_op);
+    table[xen::PHYSDEV_OP as usize] = entry(For::All, physdev::physdev_op);
+    table[xen::HVM_OP as usize] = entry(For::All, hvm::hvm_op);
+    table[xen::PLATFORM_OP as usize] = entry(For::Control, platform::platform_op);
+    table[xen::SYSCTL as usize] = entry(For::Control, sysctl::sysctl);
+    table[xen::DOMCTL as usize] = entry(For::Control, domctl::domctl);
+    table
+};
+
+/// Finds the handler that `caller` may use.
+fn handler(caller: &Caller<'_>, op: u64) -> Result<Handler> {
+    let entry = usize::try_from(op)
+        .ok()
+        .and_then(|op| TABLE.get(op))
+        .and_then(Option::as_ref)
+        .ok_or(ENOSYS)?;
+    if entry.who == For::Control && !caller.is_control() {
+        return Err(EPERM);
+    }
+    Ok(entry.handler)
+}
+
+/// Performs one hypercall step. `Err(ERESTART)` asks to be called again with the same `args`.
+pub(crate) fn dispatch(caller: &Caller<'_>, op: u64, args: &mut Args) -> Result<i64> {
+    handler(caller, op)?(caller, args)
+}
+
+/// Performs a hypercall for a tool, to its end.
+///
+/// # Errors
+///
+/// `EINTR` if a signal came before the end; what was done stays done.
+pub(crate) fn run_for_tool(caller: &Caller<'_>, op: u64, mut args: Args) -> Result<i64> {
+    loop {
+        match dispatch(caller, op, &mut args) {
+            Err(errno) if errno == ERESTART => {
+                if irq::signal_pending() {
+                    return Err(EINTR);
+                }
+                irq::cond_resched();
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The register value that tells a caller the result.
+pub(crate) fn result_to_reg(result: core::result::Result<i64, Errno>) -> u64 {
+    // CAST: Two's complement, as callers expect.
+    match result {
+        Ok(value) => value as u64,
+        Err(errno) => i64::from(errno.to_raw()) as u64,
+    }
+}

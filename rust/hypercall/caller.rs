@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Who makes a hypercall, and where its arguments are.
+
+use core::marker::PhantomData;
+
+use kernel::sync::Arc;
+use kernel::uaccess::{
+    UserPtr,
+    UserSlice, //
+};
+use zerocopy::{
+    FromBytes,
+    Immutable,
+    IntoBytes, //
+};
+
+use crate::abi::errno::{
+    Result,
+    EFAULT,
+    EPERM,
+    ESRCH, //
+};
+use crate::abi::layout::Widen;
+use crate::abi::xen::DOMID_SELF;
+use crate::domain::hypervisor::Hypervisor;
+use crate::domain::vcpu::Vcpu;
+use crate::domain::{
+    DomId,
+    Domain, //
+};
+use crate::mm::guest;
+use crate::mm::walk::Paging;
+
+/// Width of a caller's registers and structures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Width {
+    /// 32-bit: compat layouts.
+    Bits32,
+    /// 64-bit.
+    Bits64,
+}
+
+/// Where a call comes from.
+pub(crate) enum Origin<'a> {
+    /// A process of this host with a file descriptor of ours: the control domain. Arguments are in its memory.
+    Host,
+    /// A vCPU, in its own thread. Arguments are in guest memory, at linear addresses.
+    Guest {
+        /// The vCPU.
+        vcpu: &'a Vcpu,
+        /// How its linear addresses are translated now.
+        paging: Paging,
+    },
+}
+
+/// The caller of a hypercall.
+pub(crate) struct Caller<'a> {
+    /// What there is once.
+    pub(crate) hypervisor: &'static Hypervisor,
+    /// The calling domain.
+    pub(crate) domain: &'a Arc<Domain>,
+    /// Where the call comes from.
+    pub(crate) origin: Origin<'a>,
+    /// Layout of its structures.
+    pub(crate) width: Width,
+}
+
+impl Caller<'_> {
+    /// Whether this is the control domain.
+    pub(crate) fn is_control(&self) -> bool {
+        matches!(self.origin, Origin::Host)
+    }
+
+    /// Whether structures have the 32-bit layout.
+    pub(crate) fn is_compat(&self) -> bool {
+        self.width == Width::Bits32
+    }
+
+    /// The calling vCPU, of a guest.
+    pub(crate) fn vcpu(&self) -> Option<&Vcpu> {
+        match &self.origin {
+            Origin::Host => None,
+            Origin::Guest { vcpu, .. } => Some(vcpu),
+        }
+    }
+
+    /// Finds the domain that an operation is about: the caller itself for `DOMID_SELF` or its own number, or one
+    /// that it controls.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if there is none, `EPERM` if the caller has no power over it.
+    pub(crate) fn target(&self, domid: DomId) -> Result<Arc<Domain>> {
+        if domid == DOMID_SELF || domid == self.domain.id() {
+            return Ok(self.domain.clone());
+        }
+        self.remote(domid)
+    }
+
+    /// Finds another domain that the caller controls.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` for the caller itself or a domain that it has no power over, `ESRCH` if there is none.
+    pub(crate) fn remote(&self, domid: DomId) -> Result<Arc<Domain>> {
+        if domid == DOMID_SELF || domid == self.domain.id() {
+            return Err(EPERM);
+        }
+        if !self.is_control() {
+            let target = self.domain.control().lock().target;
+            if target != Some(domid) {
+                // An unprivileged caller does not learn which domains there are.
+                return Err(EPERM);
+            }
+        }
+        let domain = self.hypervisor.domain(domid)?;
+        if domain.life.lock().dying {
+            return Err(ESRCH);
+        }
+        Ok(domain)
+    }
+
+    /// Copies from the caller's memory.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`.
+    pub(crate) fn copy_in(&self, addr: u64, into: &mut [u8]) -> Result {
+        match &self.origin {
+            Origin::Host => {
+                let addr = usize::try_from(addr).map_err(|_| EFAULT)?;
+                UserSlice::new(UserPtr::from_addr(addr), into.len())
+                    .reader()
+                    .read_slice(into)
+                    .map_err(|_| EFAULT)
+            }
+            Origin::Guest { paging, .. } => {
+                guest::copy_from_linear(&self.domain.p2m, paging, self.linear(addr), into)
+                    .map_err(|_| EFAULT)
+            }
+        }
+    }
+
+    /// Copies to the caller's memory.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`; a part may have been written.
+    pub(crate) fn copy_out(&self, addr: u64, from: &[u8]) -> Result {
+        match &self.origin {
+            Origin::Host => {
+                let addr = usize::try_from(addr).map_err(|_| EFAULT)?;
+                UserSlice::new(UserPtr::from_addr(addr), from.len())
+                    .writer()
+                    .write_slice(from)
+                    .map_err(|_| EFAULT)
+            }
+            Origin::Guest { paging, .. } => {
+                guest::copy_to_linear(&self.domain.p2m, paging, self.linear(addr), from)
+                    .map_err(|_| EFAULT)
+            }
+        }
+    }
+
+    fn linear(&self, addr: u64) -> u64 {
+        match self.width {
+            Width::Bits32 => addr & 0xffff_ffff,
+            Width::Bits64 => addr,
+        }
+    }
+}
+
+/// Where an argument or an array of arguments of type `T` is in the caller's memory.
+pub(crate) struct Handle<T> {
+    addr: u64,
+    _type: PhantomData<T>,
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Handle<T> {}
+
+impl<T> Handle<T> {
+    /// The handle that an argument or a structure holds.
+    pub(crate) const fn new(addr: u64) -> Self {
+        Self {
+            addr,
+            _type: PhantomData,
+        }
+    }
+
+    /// Whether the caller gave no address.
+    pub(crate) const fn is_null(self) -> bool {
+        self.addr == 0
+    }
+
+    /// The address.
+    pub(crate) const fn addr(self) -> u64 {
+        self.addr
+    }
+
+    /// The element `index` of the array.
+    pub(crate) fn at(self, index: u64) -> Result<Self> {
+        let offset = index.checked_mul(size_of::<T>() as u64).ok_or(EFAULT)?;
+        Ok(Self::new(self.addr.checked_add(offset).ok_or(EFAULT)?))
+    }
+}
+
+impl<T: FromBytes + IntoBytes> Handle<T> {
+    /// Copies the argument in, once.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`.
+    pub(crate) fn read(self, caller: &Caller<'_>) -> Result<T> {
+        let mut value = T::new_zeroed();
+        caller.copy_in(self.addr, value.as_mut_bytes())?;
+        Ok(value)
+    }
+}
+
+impl<T: FromBytes + IntoBytes> Handle<T> {
+    /// Copies an argument in that has another layout, `C`, for 32-bit callers.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`.
+    pub(crate) fn read_as<C: FromBytes + IntoBytes + Widen<T>>(
+        self,
+        caller: &Caller<'_>,
+    ) -> Result<T> {
+        if caller.is_compat() {
+            Ok(Handle::<C>::new(self.addr).read(caller)?.widen())
+        } else {
+            self.read(caller)
+        }
+    }
+}
+
+impl<T: IntoBytes + Immutable> Handle<T> {
+    /// Copies the argument back.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`.
+    pub(crate) fn write(self, caller: &Caller<'_>, value: &T) -> Result {
+        caller.copy_out(self.addr, value.as_bytes())
+    }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! physdev_op.
+
+use super::Args;
+use crate::abi::errno::{
+    Result,
+    ENOSYS, //
+};
+use crate::hypercall::caller::Caller;
+
+pub(crate) fn physdev_op(_caller: &Caller<'_>, _args: &mut Args) -> Result<i64> {
+    Err(ENOSYS)
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A vCPU's thread.
+//!
+//! ```text
+//!            +-> stopped: the state is with whoever wants it; wait until the vCPU may run
+//!            |       |
+//!            |   safe point: requests, timers, start-up IPIs
+//!            |       |
+//!            |   section (section.rs): preemption and interrupts off, the guest's FPU loaded
+//!            |       |   enter -> exit -> answered here (fast.rs) -> enter ...
+//!            |       |
+//!            |   everything else (exit.rs): may sleep; HLT blocks until an event
+//!            +-------+
+//! ```
+
+mod events;
+mod exit;
+mod fast;
+mod fetch;
+mod guest_call;
+mod mmio;
+mod msr;
+mod section;
+mod time;
+
+use kernel::sync::Arc;
+
+use crate::abi::errno::Result;
+use crate::domain::hypervisor::{
+    Hypervisor,
+    HYPERVISOR, //
+};
+use crate::domain::vcpu::{
+    request,
+    Owned,
+    Vcpu, //
+};
+use crate::domain::Domain;
+use crate::evtchn::Upcall;
+use crate::hw::state::CpuState;
+use crate::hw::{
+    Backend,
+    Vcpu as _, //
+};
+use crate::policy::cpuid::CpuPolicy;
+use crate::policy::DomainView;
+use crate::sys::irq;
+use crate::sys::thread::{
+    self,
+    Thread, //
+};
+use crate::vlapic;
+
+/// What a vCPU's thread is made with.
+struct VcpuThread<B> {
+    domain: Arc<Domain>,
+    id: u32,
+    _backend: core::marker::PhantomData<B>,
+}
+
+/// Makes the thread of a vCPU.
+pub(crate) fn spawn<B: Backend>(domain: Arc<Domain>, id: u32) -> Result<Thread> {
+    let domid = domain.id();
+    Thread::new(
+        c"oxen",
+        domid,
+        id,
+        VcpuThread::<B> {
+            domain,
+            id,
+            _backend: core::marker::PhantomData,
+        },
+    )
+}
+
+/// A vCPU while its thread has its state.
+struct Running<'a, B: Backend> {
+    hypervisor: &'static Hypervisor,
+    domain: &'a Arc<Domain>,
+    vcpu: &'a Vcpu,
+    owned: &'a mut Owned,
+    hw: &'a mut B::Vcpu,
+    policy: Arc<CpuPolicy>,
+    view: DomainView,
+    upcall: Upcall,
+    /// The p2m's generation that the hardware's translations are of.
+    generation: &'a mut u64,
+    /// The deadline that the host's timer is set to.
+    armed: Option<u64>,
+    /// Whether an interrupt window was asked for.
+    window: bool,
+    insn: fetch::Insn,
+}
+
+/// Whether the vCPU goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Enter the guest again.
+    Run,
+    /// Wait for an event first.
+    Block,
+}
+
+impl<B: Backend> thread::Run for VcpuThread<B> {
+    fn run(self) {
+        let (Some(hypervisor), Some(vcpu)) = (HYPERVISOR.get(), self.domain.vcpu(self.id)) else {
+            return;
+        };
+        let mut hw = match B::Vcpu::new(self.domain.p2m.root()) {
+            Ok(hw) => hw,
+            Err(errno) => {
+                self.domain.crash(
+                    hypervisor,
+                    format_args!("vCPU {}: no hardware state: {errno:?}", self.id),
+                );
+                return;
+            }
+        };
+        let mut generation = 0;
+        while wait_until_runnable(&self.domain, vcpu, hypervisor) {
+            let mut owned = vcpu.owned().lock();
+            run_until_stop::<B>(&self.domain, vcpu, hypervisor, &mut owned, &mut hw, &mut generation);
+        }
+    }
+}
+
+/// Waits, without the vCPU's state, until it may run; `false` if it never will again.
+fn wait_until_runnable(domain: &Domain, vcpu: &Vcpu, hypervisor: &Hypervisor) -> bool {
+    loop {
+        vcpu.set_stopped(true);
+        domain.vcpu_stopped(hypervisor);
+        time::enter_stopped(vcpu);
+        thread::park_until(|| {
+            thread::should_stop()
+                || !domain.must_stop(vcpu)
+                || (vcpu.is_down() && vcpu.requests() & request::START != 0)
+        });
+        if thread::should_stop() {
+            return false;
+        }
+        if vcpu.take_requests(request::START) != 0 {
+            start(vcpu);
+        }
+        // The other side counts its pause before it looks whether we have stopped, and we say that we have not
+        // before we look at its pause: one of us sees the other.
+        vcpu.set_stopped(false);
+        if !domain.must_stop(vcpu) {
+            return true;
+        }
+    }
+}
+
+/// Acts on what starts a vCPU that is down: a context given by hypercall, INIT, a start-up IPI.
+fn start(vcpu: &Vcpu) {
+    let mut owned = vcpu.owned().lock();
+    if let Some(state) = vcpu.take_boot_context() {
+        owned.state = state;
+        owned.changed = true;
+        vcpu.lapic.set_wait_for_startup(false);
+    }
+    while let Some(event) = vcpu.lapic.take_event() {
+        match event {
+            vlapic::shared::Event::Init => {
+                *owned.state = CpuState::reset();
+                let Owned { lapic, .. } = &mut *owned;
+                lapic.init(&vcpu.lapic);
+                owned.changed = true;
+            }
+            vlapic::shared::Event::Startup(vector) => {
+                *owned.state = CpuState::reset();
+                owned.state.startup(vector);
+                owned.changed = true;
+                vcpu.set_initialised();
+                vcpu.set_down(false);
+            }
+        }
+    }
+}
+
+/// Runs the vCPU until something stops it. The state is in `owned` before and after.
+fn run_until_stop<B: Backend>(
+    domain: &Arc<Domain>,
+    vcpu: &Vcpu,
+    hypervisor: &'static Hypervisor,
+    owned: &mut Owned,
+    hw: &mut B::Vcpu,
+    generation: &mut u64,
+) {
+    if owned.changed {
+        hw.load(&owned.state);
+        owned.changed = false;
+    }
+    domain.life.lock().has_run = true;
+    hw.set_tsc_offset(domain.tsc_offset.load(core::sync::atomic::Ordering::Relaxed));
+    let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
+    let mut running = Running::<B> {
+        hypervisor,
+        domain,
+        vcpu,
+        owned,
+        hw,
+        policy: domain.policy(),
+        view: domain.view(),
+        upcall,
+        generation,
+        armed: None,
+        window: false,
+        insn: fetch::Insn::new(),
+    };
+    running.refresh_view();
+    running.write_time();
+    vcpu.request(request::TIMER);
+    running.run();
+    let Running { owned, hw, .. } = running;
+    hw.save(&mut owned.state);
+}
+
+impl<B: Backend> Running<'_, B> {
+    /// The loop. Returns at the safe point where the vCPU must stop.
+    fn run(&mut self) {
+        loop {
+            let requests = self.vcpu.take_requests(!request::IN_SECTION);
+            if (requests & request::STOP != 0 && self.domain.must_stop(self.vcpu))
+                || thread::should_stop()
+            {
+                return;
+            }
+            if requests & request::START != 0 && self.reset_by_ipi() {
+                return;
+            }
+            if requests & request::TIME != 0 {
+                self.write_time();
+            }
+            if requests & request::TIMER != 0 {
+                self.timers_expired();
+            }
+            if !self.upcall.is_current(&self.vcpu.upcall_epoch) {
+                self.upcall = self
+                    .domain
+                    .ports()
+                    .lock()
+                    .upcall(self.vcpu.id(), &self.vcpu.upcall_epoch);
+                self.write_time();
+            }
+            self.arm_timer();
+            irq::cond_resched();
+            let exit = self.section();
+            if self.handle(exit) == Next::Block {
+                self.block();
+            }
+        }
+    }
+
+    /// Acts on INIT and start-up IPIs while the vCPU runs. Returns whether it must wait for the latter now.
+    fn reset_by_ipi(&mut self) -> bool {
+        let mut waits = false;
+        while let Some(event) = self.vcpu.lapic.take_event() {
+            match event {
+                vlapic::shared::Event::Init => {
+                    self.hw.load(&CpuState::reset());
+                    self.owned.lapic.init(&self.vcpu.lapic);
+                    self.refresh_view();
+                    self.vcpu.set_down(true);
+                    waits = true;
+                }
+                vlapic::shared::Event::Startup(vector) => {
+                    let mut state = CpuState::reset();
+                    state.startup(vector);
+                    self.hw.load(&state);
+                    self.refresh_view();
+                    self.vcpu.set_down(false);
+                    waits = false;
+                }
+            }
+        }
+        waits
+    }
+
+    /// Brings what CPUID says about the vCPU in step with its registers.
+    fn refresh_view(&mut self) {
+        let view = &mut self.owned.view;
+        view.set_cr4(self.hw.cr4());
+        view.set_xcr0(self.hw.xcr0());
+        view.set_apic_enabled(self.owned.lapic.is_on());
+    }
+
+    /// Waits for an event, as HLT does.
+    fn block(&mut self) {
+        time::enter_blocked(self.vcpu);
+        self.vcpu.set_blocked(true);
+        thread::park_until(|| {
+            self.vcpu.requests() != 0 || self.has_event() || thread::should_stop()
+        });
+        self.vcpu.set_blocked(false);
+        time::enter_running(self.vcpu);
+    }
+}

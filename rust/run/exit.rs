@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Exits that are handled outside the section, where sleeping is allowed.
+
+use super::{
+    Next,
+    Running, //
+};
+use crate::abi::hvm::params;
+use crate::domain::lifecycle::reason;
+use crate::emulate::skip::{
+    mov_cr_operand,
+    Special, //
+};
+use crate::emulate::CodeWidth;
+use crate::hw::state::{
+    Event,
+    GP0,
+    RFLAGS_IF,
+    UD, //
+};
+use crate::hw::{
+    Backend,
+    CrAccess,
+    Exit,
+    IoAccess,
+    Vcpu as _, //
+};
+use crate::policy::control::cr4_mask;
+
+/// The port on which emulators print (`outb`), which Xen's guests use for early messages.
+const DEBUG_PORT: u16 = 0xe9;
+
+impl<B: Backend> Running<'_, B> {
+    /// Handles an exit.
+    pub(super) fn handle(&mut self, exit: Exit) -> Next {
+        match exit {
+            Exit::Interrupt
+            | Exit::InterruptWindow
+            | Exit::Nmi
+            | Exit::Iret
+            | Exit::Pause
+            | Exit::Init => {}
+            Exit::Hypercall => return self.guest_call(),
+            Exit::Hlt => return self.hlt(),
+            // Left the section for more than the instruction.
+            Exit::Cpuid | Exit::MsrRead => {}
+            Exit::MsrWrite => self.slow_msr_write(),
+            Exit::Io(io) => self.io(io),
+            Exit::NestedPageFault(fault) => self.nested_fault(fault),
+            Exit::Cr(access) => self.control_register(access),
+            Exit::Dr(access) => self.debug_register(access),
+            Exit::Exception { vector, error } => {
+                self.hw.inject(Event::Exception { vector, error });
+            }
+            Exit::Xsetbv => self.xsetbv(),
+            // Caches are coherent with everything that a guest has here.
+            Exit::CacheFlush(_) => {
+                if let Some(next) = self.insn.next_rip {
+                    self.complete(next);
+                }
+            }
+            Exit::Undefined => self.hw.inject(UD),
+            Exit::Shutdown => self.triple_fault(),
+            Exit::Invalid => self.crash(format_args!("the processor refuses its state")),
+            Exit::Gone => self.crash(format_args!("virtualisation was switched off")),
+            Exit::Unknown(code) => self.crash(format_args!("unknown exit {code:#x}")),
+        }
+        Next::Run
+    }
+
+    pub(super) fn crash(&self, why: core::fmt::Arguments<'_>) {
+        let (id, rip) = (self.vcpu.id(), self.hw.rip());
+        self.domain.crash(
+            self.hypervisor,
+            format_args!("vCPU {id} at {rip:#x}: {why}"),
+        );
+    }
+
+    /// HLT. With interrupts off it is how a guest without ACPI sleep states powers off.
+    fn hlt(&mut self) -> Next {
+        let Some(next) = self.insn.next_rip else {
+            return Next::Run;
+        };
+        self.complete(next);
+        if self.hw.rflags() & RFLAGS_IF == 0 && !self.vcpu.lapic.nmi_pending() {
+            self.vcpu.set_down(true);
+            if self.domain.vcpus().iter().all(|vcpu| vcpu.is_down()) {
+                self.domain.shutdown(self.hypervisor, reason::POWEROFF);
+            }
+            return Next::Run;
+        }
+        if self.has_event() {
+            return Next::Run;
+        }
+        Next::Block
+    }
+
+    fn triple_fault(&mut self) {
+        let code = self
+            .domain
+            .params()
+            .lock()
+            .get(params::TRIPLE_FAULT_REASON)
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(reason::REBOOT);
+        let (id, rip) = (self.vcpu.id(), self.hw.rip());
+        self.hypervisor.log(format_args!(
+            "d{}v{id}: triple fault at {rip:#x}\n",
+            self.domain.id()
+        ));
+        self.domain.shutdown(self.hypervisor, code);
+    }
+
+    fn slow_msr_write(&mut self) {
+        // CAST: The index and the parts of the value are in low halves.
+        let msr = self.hw.gpr(1) as u32;
+        if !super::msr::must_leave_section(msr) {
+            return;
+        }
+        let Some(next) = self.insn.next_rip else {
+            return;
+        };
+        let value = self.hw.gpr(0) & 0xffff_ffff | self.hw.gpr(2) << 32;
+        if self.write_msr(msr, value) {
+            self.complete(next);
+        } else {
+            self.hw.inject(GP0);
+        }
+    }
+
+    /// IN and OUT. There are no devices: reads give all ones, writes are dropped. Port 0xe9 prints.
+    fn io(&mut self, io: IoAccess) {
+        if io.string {
+            return self.crash(format_args!("string I/O on port {:#x} is not emulated", io.port));
+        }
+        if io.input {
+            let ones = self.port_read(io.port, io.bytes);
+            let old = self.hw.gpr(0);
+            let value = match io.bytes {
+                1 => old & !0xff | ones & 0xff,
+                2 => old & !0xffff | ones & 0xffff,
+                _ => ones & 0xffff_ffff,
+            };
+            self.hw.set_gpr(0, value);
+        } else {
+            let value = self.hw.gpr(0);
+            self.port_write(io.port, io.bytes, value);
+        }
+        self.complete(io.next_rip);
+    }
+
+    /// What a port without a device reads as.
+    fn port_read(&self, port: u16, _bytes: u8) -> u64 {
+        // The PIT's channel 2 reads 0: a guest that calibrates with it sees at once that there is none.
+        if port == 0x42 {
+            0
+        } else {
+            u64::MAX
+        }
+    }
+
+    fn port_write(&mut self, port: u16, bytes: u8, value: u64) {
+        if port == DEBUG_PORT && bytes == 1 {
+            // CAST: One byte was written.
+            self.debug_byte(value as u8);
+        }
+    }
+
+    /// A byte for the log.
+    pub(super) fn debug_byte(&self, byte: u8) {
+        crate::hypercall::console_io::guest_byte(self.hypervisor, self.domain, byte);
+    }
+
+    /// MOV to CR4; others are not intercepted.
+    fn control_register(&mut self, access: CrAccess) {
+        let Some((gpr, next)) = self.special_operand(access, Special::Control(access.number)) else {
+            return;
+        };
+        if access.number != 4 || !access.write {
+            self.hw.inject(UD);
+            return;
+        }
+        let value = self.operand_value(gpr);
+        match self.controls().write_cr4(value, cr4_mask(&self.policy)) {
+            Ok(cr4) => {
+                self.hw.set_cr4(cr4);
+                self.owned.view.set_cr4(cr4);
+                self.complete(next);
+            }
+            Err(_) => self.hw.inject(GP0),
+        }
+    }
+
+    /// MOV to and from debug registers.
+    fn debug_register(&mut self, access: CrAccess) {
+        let Some((gpr, next)) = self.special_operand(access, Special::Debug(access.number)) else {
+            return;
+        };
+        if access.write {
+            let value = self.operand_value(gpr);
+            let value = match access.number {
+                4..=7 if value >> 32 != 0 => {
+                    self.hw.inject(GP0);
+                    return;
+                }
+                // Reserved bits read as the manual says; general detection is not offered.
+                4 | 6 => value & 0xe00f | 0xffff_0ff0,
+                5 | 7 => value & 0xffff_03ff & !(1 << 13) | 0x400,
+                _ => value,
+            };
+            self.hw.set_dr(access.number, value);
+        } else {
+            let value = self.hw.dr(access.number);
+            self.hw.set_gpr(gpr, value);
+        }
+        self.complete(next);
+    }
+
+    /// The general register of a MOV to or from a special one, and RIP after it.
+    fn special_operand(&mut self, access: CrAccess, special: Special) -> Option<(u8, u64)> {
+        if let (Some(gpr), Some(next)) = (access.gpr, self.hw.next_rip()) {
+            return Some((gpr, next));
+        }
+        let width = self.code_width();
+        let bytes = self.insn.bytes.get(..self.insn.len)?;
+        let decoded = mov_cr_operand(bytes, width)?;
+        let same = decoded.to_special == access.write && decoded.special == special;
+        let next = self.wrap_rip(self.hw.rip().wrapping_add(decoded.len.into()), width);
+        same.then_some((decoded.gpr, next))
+    }
+
+    fn operand_value(&self, gpr: u8) -> u64 {
+        let value = self.hw.gpr(gpr);
+        match self.code_width() {
+            CodeWidth::Bits64 => value,
+            _ => value & 0xffff_ffff,
+        }
+    }
+
+    /// XSETBV.
+    fn xsetbv(&mut self) {
+        let Some(next) = self.insn.next_rip else {
+            return;
+        };
+        let index = self.hw.gpr(1) & 0xffff_ffff;
+        let value = self.hw.gpr(0) & 0xffff_ffff | self.hw.gpr(2) << 32;
+        let valid = index == 0
+            && self.hw.cpl() == 0
+            && crate::policy::xstate::xcr0_valid(value, self.policy.xcr0_mask());
+        if valid {
+            self.hw.set_xcr0(value);
+            self.owned.view.set_xcr0(value);
+            self.complete(next);
+        } else {
+            self.hw.inject(GP0);
+        }
+    }
+
+    /// Fills a page with hypercall stubs: `mov $n, %eax; vmmcall; ret`, 32 bytes apart. Returns whether there is
+    /// such a page.
+    pub(super) fn write_hypercall_page(&mut self, gfn: u64) -> bool {
+        let Ok(page) = self.domain.p2m.get(gfn, true) else {
+            return false;
+        };
+        for op in 0..128u32 {
+            let [a, b, c, d] = op.to_le_bytes();
+            // `iret` (23) cannot be one: it traps, so that its use is noticed.
+            let stub = if op == 23 {
+                [0x0f, 0x0b, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xc3]
+            } else {
+                [0xb8, a, b, c, d, 0x0f, 0x01, 0xd9, 0xc3]
+            };
+            page.write(op as usize * 32, &stub);
+        }
+        // The width in which the page is asked for is the width of the guest's structures.
+        self.domain
+            .latch_width(self.code_width() != CodeWidth::Bits64);
+        true
+    }
+}

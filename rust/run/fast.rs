@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Exits that are answered in the section: no lock, no allocation, no indirect call.
+//!
+//! Each function returns whether the guest can be entered again at once.
+
+use super::Running;
+use crate::abi::errno::EPERM;
+use crate::abi::version;
+use crate::abi::xen;
+use crate::domain::clock::XEN_VERSION;
+use crate::emulate::skip::Skip;
+use crate::emulate::CodeWidth;
+use crate::hw::state::{
+    Event,
+    GP0,
+    RFLAGS_RF, //
+};
+use crate::hw::{
+    Backend,
+    Vcpu as _, //
+};
+
+use crate::sys::irq::IrqsOff;
+
+/// RFLAGS.TF.
+const RFLAGS_TF: u64 = 1 << 8;
+/// DR6.BS: single step.
+const DR6_BS: u64 = 1 << 14;
+
+impl<B: Backend> Running<'_, B> {
+    /// Completes an instruction.
+    #[inline]
+    pub(super) fn complete(&mut self, next_rip: u64) {
+        self.hw.set_rip(next_rip);
+        self.hw.clear_interrupt_shadow();
+        let flags = self.hw.rflags();
+        if flags & (RFLAGS_TF | RFLAGS_RF) != 0 {
+            self.complete_traced(flags);
+        }
+    }
+
+    /// Completes an instruction of a guest that single-steps.
+    #[inline(never)]
+    fn complete_traced(&mut self, flags: u64) {
+        self.hw.set_rflags(flags & !RFLAGS_RF);
+        if flags & RFLAGS_TF != 0 && !self.hw.injection_pending() {
+            let dr6 = self.hw.dr(6);
+            self.hw.set_dr(6, dr6 | DR6_BS);
+            self.hw.inject(Event::Exception {
+                vector: 1,
+                error: None,
+            });
+        }
+    }
+
+    /// CPUID.
+    #[inline]
+    pub(super) fn fast_cpuid(&mut self, irqs: &IrqsOff) -> bool {
+        let Some(next) = self.skip(Skip::Cpuid, irqs) else {
+            return true;
+        };
+        // CAST: CPUID looks at the low halves.
+        let (leaf, subleaf) = (self.hw.gpr(0) as u32, self.hw.gpr(1) as u32);
+        let [a, b, c, d] = self
+            .policy
+            .lookup(leaf, subleaf, &self.owned.view, &self.view);
+        self.hw.set_gpr(0, a.into());
+        self.hw.set_gpr(3, b.into());
+        self.hw.set_gpr(1, c.into());
+        self.hw.set_gpr(2, d.into());
+        self.complete(next);
+        true
+    }
+
+    /// VMMCALL, for the hypercalls that need nothing but registers.
+    #[inline]
+    pub(super) fn fast_hypercall(&mut self, irqs: &IrqsOff) -> bool {
+        let op = self.hw.gpr(0);
+        let wide = self.code_width() == CodeWidth::Bits64;
+        let (op, first) = if wide {
+            (op, self.hw.gpr(7))
+        } else {
+            (op & 0xffff_ffff, self.hw.gpr(3) & 0xffff_ffff)
+        };
+        let result = if self.hw.cpl() != 0 {
+            // User mode has no hypercalls.
+            i64::from(EPERM.to_raw()) as u64
+        } else if op == u64::from(xen::XEN_VERSION) && first as u32 == version::VERSION {
+            XEN_VERSION.into()
+        } else {
+            return false;
+        };
+        let Some(next) = self.skip(Skip::Vmmcall, irqs) else {
+            return true;
+        };
+        self.hw
+            .set_gpr(0, if wide { result } else { result & 0xffff_ffff });
+        self.complete(next);
+        true
+    }
+
+    /// RDMSR.
+    #[inline]
+    pub(super) fn fast_msr_read(&mut self, irqs: &IrqsOff) -> bool {
+        let Some(next) = self.skip(Skip::Rdmsr, irqs) else {
+            return true;
+        };
+        // CAST: The index is in the low half.
+        match self.read_msr(self.hw.gpr(1) as u32) {
+            Some(value) => {
+                self.hw.set_gpr(0, value & 0xffff_ffff);
+                self.hw.set_gpr(2, value >> 32);
+                self.complete(next);
+            }
+            None => self.hw.inject(GP0),
+        }
+        true
+    }
+
+    /// WRMSR, unless it must leave the section.
+    #[inline]
+    pub(super) fn fast_msr_write(&mut self, irqs: &IrqsOff) -> bool {
+        // CAST: The index and the parts of the value are in low halves.
+        let msr = self.hw.gpr(1) as u32;
+        if super::msr::must_leave_section(msr) {
+            return false;
+        }
+        let Some(next) = self.skip(Skip::Wrmsr, irqs) else {
+            return true;
+        };
+        let value = self.hw.gpr(0) & 0xffff_ffff | self.hw.gpr(2) << 32;
+        if self.write_msr(msr, value) {
+            self.complete(next);
+        } else {
+            self.hw.inject(GP0);
+        }
+        // What was written may have made an interrupt deliverable or set a timer.
+        !super::msr::has_effect(msr)
+    }
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Accesses to guest physical addresses that no page is mapped at.
+//!
+//! The local APIC's page is emulated. Elsewhere reads give all ones and writes are dropped, as in Xen for PVH.
+//! Either way the instruction has to be carried out, which `emulate` does; [`MmioOps`] is the guest to it.
+
+use super::Running;
+use crate::emulate::execute::emulate_one;
+use crate::emulate::ops::{
+    Access,
+    Done,
+    Exception,
+    Fault,
+    Gpr,
+    Mode,
+    Ops,
+    SegmentState, //
+};
+use crate::emulate::prefix::Segment;
+use crate::emulate::Vendor;
+use crate::hw::state::{
+    Event,
+    SegmentName,
+    CR0_PE,
+    CR4_LA57,
+    RFLAGS_VM, //
+};
+use crate::hw::{
+    Backend,
+    NestedFault,
+    Vcpu as _, //
+};
+use crate::mm::guest::GuestMemory;
+use crate::mm::walk::{
+    self,
+    translate, //
+};
+use crate::policy::cpuid;
+use crate::sys::page::SharedPage;
+
+/// Iterations of a repeated instruction that are carried out before the guest can be interrupted.
+const BATCH: usize = 64;
+
+/// Part of an access that lies in one page.
+#[derive(Clone, Copy)]
+struct Part {
+    gpa: u64,
+    len: usize,
+}
+
+/// A translated range: one or two parts.
+pub(super) struct Place {
+    first: Part,
+    second: Part,
+}
+
+/// The guest as the emulator sees it.
+struct MmioOps<'r, 'v, B: Backend>(&'r mut Running<'v, B>);
+
+impl<B: Backend> Running<'_, B> {
+    /// Handles a nested page fault.
+    pub(super) fn nested_fault(&mut self, fault: NestedFault) {
+        let gfn = fault.gpa >> 12;
+        if let Some(leaf) = self.domain.p2m.lookup(gfn) {
+            let allowed = leaf.ty.is_page() && (!fault.write || leaf.ty.writable());
+            if allowed {
+                // It was mapped meanwhile.
+                return;
+            }
+        }
+        if fault.fetch || fault.in_page_table {
+            // What is fetched from nowhere is all ones, an undefined instruction; page tables from nowhere map
+            // nothing that a guest could go on with.
+            let gpa = fault.gpa;
+            self.crash(format_args!("runs from unmapped {gpa:#x}"));
+            return;
+        }
+        self.emulate();
+    }
+
+    /// Carries out the instruction at RIP.
+    fn emulate(&mut self) {
+        let width = self.code_width();
+        for _ in 0..BATCH {
+            let bytes = self.insn.bytes;
+            let Some(bytes) = bytes.get(..self.insn.len) else {
+                return;
+            };
+            match emulate_one(&mut MmioOps(self), bytes, width) {
+                Ok(Done::Next { len }) => {
+                    let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width);
+                    self.complete(next);
+                    return;
+                }
+                Ok(Done::Again) => {}
+                Err(Fault::Exception(exception)) => {
+                    if let Some(cr2) = exception.cr2 {
+                        self.hw.set_cr2(cr2);
+                    }
+                    self.hw.inject(Event::Exception {
+                        vector: exception.vector,
+                        error: exception.error_code,
+                    });
+                    return;
+                }
+                Err(Fault::Retry) => return,
+                Err(Fault::Unhandleable) => {
+                    let shown = u64::from_be_bytes(
+                        self.insn.bytes.first_chunk::<8>().copied().unwrap_or_default(),
+                    );
+                    self.crash(format_args!(
+                        "cannot emulate the instruction {shown:016x} on memory that is not RAM"
+                    ));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether `gpa` is in the local APIC's page and that page is decoded.
+    fn is_apic_page(&self, gpa: u64) -> bool {
+        gpa & !0xfff == 0xfee0_0000 && self.owned.lapic.decodes_page()
+    }
+
+    fn read_part(&mut self, part: Part, into: &mut [u8]) {
+        if self.is_apic_page(part.gpa) {
+            self.owned.lapic.set_cr8(self.hw.cr8());
+            let clock = self.clock();
+            // CAST: Twelve bits, and at most eight.
+            let value = self.owned.lapic.mmio_read(
+                &self.vcpu.lapic,
+                (part.gpa & 0xfff) as u32,
+                part.len as u32,
+                &clock,
+            );
+            for (to, from) in into.iter_mut().zip(value.to_le_bytes()) {
+                *to = from;
+            }
+        } else if GuestMemory(&self.domain.p2m)
+            .read_physical(part.gpa, into)
+            .is_err()
+        {
+            into.fill(0xff);
+        }
+    }
+
+    fn write_part(&mut self, part: Part, from: &[u8]) {
+        if self.is_apic_page(part.gpa) {
+            let Some(value) = from.first_chunk::<4>().filter(|_| from.len() == 4) else {
+                return;
+            };
+            let clock = self.clock();
+            let effect = self.owned.lapic.mmio_write(
+                &self.vcpu.lapic,
+                // CAST: Twelve bits.
+                (part.gpa & 0xfff) as u32,
+                u32::from_le_bytes(*value),
+                &clock,
+            );
+            self.hw.set_cr8(self.owned.lapic.cr8());
+            self.apic_effect(effect);
+        } else {
+            // Where nothing is, nothing is written.
+            let _ = GuestMemory(&self.domain.p2m).write_physical(part.gpa, from);
+        }
+    }
+
+    fn is_memory(&self, part: Part) -> bool {
+        self.domain
+            .p2m
+            .lookup(part.gpa >> 12)
+            .is_some_and(|leaf| leaf.ty.is_page())
+    }
+}
+
+impl<B: Backend> Ops for MmioOps<'_, '_, B> {
+    type Place = Place;
+
+    fn vendor(&self) -> Vendor {
+        match self.0.policy.vendor() {
+            cpuid::Vendor::Intel => Vendor::Intel,
+            _ => Vendor::Amd,
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        if self.0.hw.cr0() & CR0_PE == 0 {
+            Mode::Real
+        } else if self.0.hw.rflags() & RFLAGS_VM != 0 {
+            Mode::Virtual8086
+        } else {
+            Mode::Protected
+        }
+    }
+
+    fn linear_bits(&self) -> u32 {
+        if self.0.hw.cr4() & CR4_LA57 != 0 {
+            57
+        } else {
+            48
+        }
+    }
+
+    fn gpr(&self, register: Gpr) -> u64 {
+        self.0.hw.gpr(register.number())
+    }
+
+    fn set_gpr(&mut self, register: Gpr, value: u64) {
+        self.0.hw.set_gpr(register.number(), value);
+    }
+
+    fn rip(&self) -> u64 {
+        self.0.hw.rip()
+    }
+
+    fn rflags(&self) -> u64 {
+        self.0.hw.rflags()
+    }
+
+    fn set_rflags(&mut self, value: u64) {
+        self.0.hw.set_rflags(value);
+    }
+
+    fn segment(&self, segment: Segment) -> SegmentState {
+        let name = match segment {
+            Segment::Es => SegmentName::Es,
+            Segment::Cs => SegmentName::Cs,
+            Segment::Ss => SegmentName::Ss,
+            Segment::Ds => SegmentName::Ds,
+            Segment::Fs => SegmentName::Fs,
+            Segment::Gs => SegmentName::Gs,
+        };
+        let segment = self.0.hw.segment(name);
+        SegmentState {
+            base: segment.base,
+            limit: segment.limit,
+            attributes: segment.attr,
+        }
+    }
+
+    fn translate(
+        &mut self,
+        linear: u64,
+        len: usize,
+        access: Access,
+    ) -> crate::emulate::ops::Result<Place> {
+        let paging = self.0.paging();
+        let memory = GuestMemory(&self.0.domain.p2m);
+        let access = walk::Access {
+            write: access.writes(),
+            fetch: false,
+            user: self.0.hw.cpl() == 3,
+        };
+        let walk = |at: u64| {
+            translate(&memory, &paging, at, access).map_err(|fault| match fault {
+                walk::Fault::Page(code) => Fault::from(Exception::page(at, code)),
+                walk::Fault::NonCanonical => Fault::from(Exception::protection(Mode::Protected)),
+                walk::Fault::NoMemory => Fault::Unhandleable,
+            })
+        };
+        // CAST: Twelve bits.
+        let room = 4096 - (linear & 0xfff) as usize;
+        let first = Part {
+            gpa: walk(linear)?,
+            len: len.min(room),
+        };
+        let rest = len - first.len;
+        let second = Part {
+            gpa: if rest == 0 {
+                0
+            } else {
+                walk(linear.wrapping_add(first.len as u64))?
+            },
+            len: rest,
+        };
+        Ok(Place { first, second })
+    }
+
+    fn read(&mut self, place: &Place, into: &mut [u8]) -> crate::emulate::ops::Result {
+        let (first, second) = into
+            .split_at_mut_checked(place.first.len)
+            .ok_or(Fault::Unhandleable)?;
+        self.0.read_part(place.first, first);
+        if place.second.len != 0 {
+            self.0.read_part(place.second, second);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, place: &Place, from: &[u8]) -> crate::emulate::ops::Result {
+        let (first, second) = from
+            .split_at_checked(place.first.len)
+            .ok_or(Fault::Unhandleable)?;
+        self.0.write_part(place.first, first);
+        if place.second.len != 0 {
+            self.0.write_part(place.second, second);
+        }
+        Ok(())
+    }
+
+    fn compare_exchange(
+        &mut self,
+        place: &Place,
+        old: &[u8],
+        new: &[u8],
+    ) -> crate::emulate::ops::Result {
+        if !self.0.is_memory(place.first) {
+            return self.write(place, new);
+        }
+        // Another processor may be at the same word: exchange it as one step, if it is one word.
+        let aligned = place.second.len == 0 && place.first.gpa % (old.len() as u64).max(1) == 0;
+        let page = self
+            .0
+            .domain
+            .p2m
+            .get(place.first.gpa >> 12, true)
+            .map_err(|_| Fault::Unhandleable)?;
+        let page = SharedPage::new(page);
+        // CAST: Twelve bits.
+        let offset = (place.first.gpa & 0xfff) as usize;
+        let done = aligned && exchange(&page, offset, old, new).ok_or(Fault::Unhandleable)?;
+        if done {
+            Ok(())
+        } else {
+            Err(Fault::Retry)
+        }
+    }
+}
+
+/// Replaces `old` by `new` at `offset`; `None` if that is no word.
+fn exchange(page: &SharedPage, offset: usize, old: &[u8], new: &[u8]) -> Option<bool> {
+    use core::sync::atomic::Ordering::SeqCst;
+    Some(match (old, new) {
+        (&[a], &[b]) => page.byte(offset)?.compare_exchange(a, b, SeqCst, SeqCst).is_ok(),
+        (old, new) if old.len() == 2 => {
+            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
+            let (a, b) = (u16::from_le_bytes(*a), u16::from_le_bytes(*b));
+            page.word16(offset)?.compare_exchange(a, b, SeqCst, SeqCst).is_ok()
+        }
+        (old, new) if old.len() == 4 => {
+            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
+            let (a, b) = (u32::from_le_bytes(*a), u32::from_le_bytes(*b));
+            page.word32(offset)?.compare_exchange(a, b, SeqCst, SeqCst).is_ok()
+        }
+        (old, new) => {
+            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
+            let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+            page.word64(offset)?.compare_exchange(a, b, SeqCst, SeqCst).is_ok()
+        }
+    })
+}

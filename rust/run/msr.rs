@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! RDMSR and WRMSR. The policy says what there is; everything it does not name faults.
+
+use super::Running;
+use crate::domain::vcpu::{
+    request,
+    Vcpu, //
+};
+use crate::domain::Domain;
+use crate::hw::state::SegmentName;
+use crate::hw::{
+    Backend,
+    Vcpu as _, //
+};
+use crate::policy::control::{
+    efer_mask,
+    Controls, //
+};
+use crate::policy::msr::{
+    classify,
+    Effect,
+    MsrClass,
+    Read, //
+};
+use crate::sys::atomic::{
+    AtomicU32,
+    Ordering, //
+};
+use crate::sys::msr as host;
+use crate::domain::clock;
+use crate::vlapic::ipi::{
+    route,
+    Cpus, //
+};
+use crate::vlapic::{
+    self,
+    LapicShared, //
+};
+
+/// Where the hypercall page goes.
+const HYPERCALL_PAGE: u32 = crate::policy::view::HYPERCALL_MSR;
+const APIC_BASE: u32 = 0x1b;
+const EFER: u32 = 0xc000_0080;
+const X2APIC: core::ops::RangeInclusive<u32> = 0x800..=0x8ff;
+
+/// Whether a write must be done where sleeping is allowed.
+pub(super) const fn must_leave_section(msr: u32) -> bool {
+    msr == HYPERCALL_PAGE
+}
+
+/// Whether a write may change what is to be delivered, or a deadline.
+pub(super) fn has_effect(msr: u32) -> bool {
+    msr == APIC_BASE || X2APIC.contains(&msr)
+}
+
+/// The clock of a vCPU's local APIC.
+pub(super) struct Clock {
+    /// Ticks that the guest's TSC is ahead of the host's.
+    pub(super) offset: u64,
+}
+
+impl vlapic::Clock for Clock {
+    fn now_ns(&self) -> u64 {
+        clock::now_ns()
+    }
+    fn guest_tsc(&self) -> u64 {
+        host::rdtsc().wrapping_add(self.offset)
+    }
+    fn tsc_to_ns(&self, ticks: u64) -> u64 {
+        clock::ticks_to_ns(ticks)
+    }
+}
+
+/// The vCPUs of a domain, as targets of interprocessor interrupts.
+struct Targets<'a>(&'a Domain);
+
+impl Cpus for Targets<'_> {
+    fn count(&self) -> u32 {
+        // CAST: At most `MAX_VCPUS`.
+        self.0.vcpus().len() as u32
+    }
+    fn lapic(&self, vcpu: u32) -> Option<&LapicShared> {
+        self.0.vcpu(vcpu).map(|vcpu| &vcpu.lapic)
+    }
+    fn kick(&self, vcpu: u32) {
+        if let Some(vcpu) = self.0.vcpu(vcpu) {
+            notify(vcpu);
+        }
+    }
+    fn lowest_cursor(&self) -> &AtomicU32 {
+        &self.0.lowest_cursor
+    }
+}
+
+/// Makes a vCPU look at its local APIC.
+fn notify(vcpu: &Vcpu) {
+    let start = if vcpu.lapic.event_pending() {
+        request::START
+    } else {
+        0
+    };
+    vcpu.request(request::EVENT | start);
+}
+
+impl<B: Backend> Running<'_, B> {
+    pub(super) fn clock(&self) -> Clock {
+        Clock {
+            offset: self.domain.tsc_offset.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The value of an MSR, or `None` for a fault.
+    pub(super) fn read_msr(&mut self, msr: u32) -> Option<u64> {
+        match classify(msr) {
+            MsrClass::Apic if msr == APIC_BASE => Some(self.owned.lapic.base()),
+            MsrClass::Apic => {
+                self.owned.lapic.set_cr8(self.hw.cr8());
+                self.owned
+                    .lapic
+                    .msr_read(&self.vcpu.lapic, msr, &self.clock())
+                    .ok()
+            }
+            MsrClass::Efer => Some(self.hw.efer()),
+            MsrClass::Backend | MsrClass::Policy => {
+                match self.owned.msrs.read(msr, &self.policy).ok()? {
+                    Read::Value(value) => Some(value),
+                    Read::Backend => self.hw.msr(msr),
+                }
+            }
+            MsrClass::Unknown => None,
+        }
+    }
+
+    /// Writes an MSR; `false` for a fault.
+    pub(super) fn write_msr(&mut self, msr: u32, value: u64) -> bool {
+        match classify(msr) {
+            MsrClass::Apic if msr == APIC_BASE => {
+                match self.owned.lapic.write_base(&self.vcpu.lapic, value) {
+                    Ok(effect) => {
+                        self.owned.view.set_apic_enabled(self.owned.lapic.is_on());
+                        self.apic_effect(effect);
+                        true
+                    }
+                    Err(_) => false,
+                }
+            }
+            MsrClass::Apic => {
+                let clock = self.clock();
+                match self
+                    .owned
+                    .lapic
+                    .msr_write(&self.vcpu.lapic, msr, value, &clock)
+                {
+                    Ok(effect) => {
+                        self.hw.set_cr8(self.owned.lapic.cr8());
+                        self.apic_effect(effect);
+                        true
+                    }
+                    Err(_) => false,
+                }
+            }
+            MsrClass::Efer => self.write_efer(value),
+            MsrClass::Backend | MsrClass::Policy => {
+                match self.owned.msrs.write(msr, value, &self.policy) {
+                    Ok(effect) => self.msr_effect(msr, effect),
+                    Err(_) => false,
+                }
+            }
+            MsrClass::Unknown => false,
+        }
+    }
+
+    fn write_efer(&mut self, value: u64) -> bool {
+        let controls = self.controls();
+        match controls.write_efer(value, efer_mask(&self.policy)) {
+            Ok(efer) => {
+                self.hw.set_efer(efer);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// What writes to control registers are checked against.
+    pub(super) fn controls(&self) -> Controls {
+        Controls {
+            cr0: self.hw.cr0(),
+            cr3: self.hw.cr3(),
+            cr4: self.hw.cr4(),
+            efer: self.hw.efer(),
+            cs_long: self.hw.segment(SegmentName::Cs).long(),
+        }
+    }
+
+    fn msr_effect(&mut self, msr: u32, effect: Effect) -> bool {
+        match effect {
+            Effect::None => {}
+            Effect::Backend(value) => self.hw.set_msr(msr, value),
+            Effect::Tsc(value) => {
+                // The offset is the domain's in Xen too, unless a guest insists on its own.
+                self.hw
+                    .set_tsc_offset(value.wrapping_sub(host::rdtsc()));
+            }
+            Effect::PredCmd(value) => {
+                self.hw.predict_command(value);
+            }
+            Effect::HypercallPage { gfn } => return self.write_hypercall_page(gfn),
+            Effect::CpuidFaulting(_) => {}
+        }
+        true
+    }
+
+    /// Does what remains after a write to the local APIC.
+    pub(super) fn apic_effect(&mut self, effect: vlapic::Effect) {
+        match effect {
+            vlapic::Effect::None | vlapic::Effect::Timer => {}
+            vlapic::Effect::Ipi(ipi) => {
+                route(ipi, &self.vcpu.lapic, &Targets(self.domain));
+            }
+            // Nothing here asserts a level.
+            vlapic::Effect::Eoi(_) => {}
+        }
+        self.arm_timer();
+    }
+}

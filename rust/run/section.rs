@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The section: from turning interrupts off to an exit that needs to sleep.
+//!
+//! Interrupts stay off from one entry to the next: a physical interrupt that comes meanwhile ends the guest at once
+//! with [`Exit::Interrupt`], and only then is a window opened for it. What another thread wants from the vCPU is
+//! always announced by an interrupt, so nothing has to be looked at between two entries.
+
+use super::Running;
+use crate::domain::vcpu::request;
+use crate::emulate::skip::Skip;
+use crate::hw::{
+    Backend,
+    Exit,
+    Vcpu as _, //
+};
+use crate::sys::irq::{
+    self,
+    IrqsOff,
+    NoPreempt, //
+};
+
+impl<B: Backend> Running<'_, B> {
+    /// Runs the guest until it exits for a reason that is not answered in the section.
+    pub(super) fn section(&mut self) -> Exit {
+        let preempt = NoPreempt::new();
+        let mut irqs = IrqsOff::new();
+        let p2m = &self.domain.p2m;
+        p2m.running().insert_self(&preempt);
+        let generation = p2m.generation();
+        let flush = generation != *self.generation;
+        *self.generation = generation;
+        self.hw.begin(&preempt, &irqs, flush);
+        self.vcpu.set_running_on(Some(preempt.cpu()));
+
+        let exit = self.enter_until_slow(&mut irqs);
+
+        self.vcpu.set_running_on(None);
+        self.hw.end(&irqs);
+        p2m.running().remove_self(&preempt);
+        exit
+    }
+
+    fn enter_until_slow(&mut self, irqs: &mut IrqsOff) -> Exit {
+        loop {
+            let requests = self.vcpu.requests();
+            if requests & !request::IN_SECTION != 0
+                || irq::need_resched()
+                || self.domain.p2m.generation() != *self.generation
+                || !self.upcall.is_current(&self.vcpu.upcall_epoch)
+            {
+                return Exit::Interrupt;
+            }
+            if requests & request::IN_SECTION != 0 {
+                self.vcpu.take_requests(request::IN_SECTION);
+            }
+            self.deliver_events();
+
+            let exit = self.enter_until_exit(irqs);
+            self.vcpu.count_exit(kind(exit));
+            match exit {
+                Exit::Interrupt => {
+                    irqs.window();
+                    irq::rcu_note_guest_entry(irqs);
+                }
+                Exit::InterruptWindow | Exit::Iret | Exit::Nmi => {}
+                Exit::Pause => irqs.window(),
+                exit => {
+                    self.fetch_for(exit, irqs);
+                    return exit;
+                }
+            }
+        }
+    }
+
+    /// Enters, and enters again after each exit that is answered at once.
+    #[inline]
+    fn enter_until_exit(&mut self, irqs: &IrqsOff) -> Exit {
+        loop {
+            let exit = self.hw.enter(irqs);
+            let answered = match exit {
+                Exit::Hypercall => self.fast_hypercall(irqs),
+                Exit::Cpuid => self.fast_cpuid(irqs),
+                Exit::MsrRead => self.fast_msr_read(irqs),
+                Exit::MsrWrite => self.fast_msr_write(irqs),
+                exit => return exit,
+            };
+            if !answered {
+                return exit;
+            }
+            self.vcpu.count_exit(kind(exit));
+        }
+    }
+
+    /// Fetches the instruction, if what handles the exit will want to know it.
+    fn fetch_for(&mut self, exit: Exit, irqs: &IrqsOff) {
+        let wants = match exit {
+            Exit::Hypercall => Some(Skip::Vmmcall),
+            Exit::Hlt => Some(Skip::Hlt),
+            Exit::Xsetbv => Some(Skip::Xsetbv),
+            Exit::MsrWrite => Some(Skip::Wrmsr),
+            Exit::MsrRead => Some(Skip::Rdmsr),
+            Exit::Cpuid => Some(Skip::Cpuid),
+            Exit::CacheFlush(skip) => Some(skip),
+            Exit::Cr(_) | Exit::Dr(_) | Exit::NestedPageFault(_) | Exit::Io(_) => {
+                self.fetch_bytes(irqs);
+                None
+            }
+            _ => None,
+        };
+        self.insn.next_rip = wants.and_then(|skip| self.skip(skip, irqs));
+    }
+}
+
+/// The number under which an exit is counted, see `domain::vcpu::EXIT_NAMES`.
+#[inline]
+fn kind(exit: Exit) -> usize {
+    match exit {
+        Exit::Interrupt => 0,
+        Exit::InterruptWindow => 1,
+        Exit::Cpuid => 2,
+        Exit::Hypercall => 3,
+        Exit::MsrRead => 4,
+        Exit::MsrWrite => 5,
+        Exit::Hlt => 6,
+        Exit::Pause => 7,
+        Exit::Io(_) => 8,
+        Exit::NestedPageFault(_) => 9,
+        Exit::Cr(_) => 10,
+        Exit::Dr(_) => 11,
+        Exit::Exception { .. } => 12,
+        Exit::Xsetbv => 13,
+        Exit::Shutdown => 14,
+        _ => 15,
+    }
+}

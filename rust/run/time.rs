@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A vCPU's timers and time: when to wake it, what it reads, where its time went.
+
+use super::Running;
+use crate::domain::clock;
+use crate::domain::lifecycle::reason;
+use crate::domain::vcpu::Vcpu;
+use crate::evtchn::topology;
+use crate::hw::Backend;
+use crate::sys::atomic::Ordering;
+use crate::time::area::GuestArea;
+use crate::time::runstate::State;
+
+/// `VIRQ_TIMER`.
+const VIRQ_TIMER: u32 = 0;
+/// Where `vcpu_time_info` is in `vcpu_info`.
+const TIME_OFFSET: usize = 32;
+/// Its length in bytes.
+const TIME_BYTES: usize = 32;
+
+fn change(vcpu: &Vcpu, state: State) {
+    vcpu.runstate.lock().change(state, clock::now_ns());
+}
+
+/// The vCPU may not run now.
+pub(super) fn enter_stopped(vcpu: &Vcpu) {
+    let state = if vcpu.is_down() {
+        State::Offline
+    } else {
+        State::Runnable
+    };
+    change(vcpu, state);
+}
+
+/// The vCPU waits for an event.
+pub(super) fn enter_blocked(vcpu: &Vcpu) {
+    change(vcpu, State::Blocked);
+}
+
+/// The vCPU runs.
+pub(super) fn enter_running(vcpu: &Vcpu) {
+    change(vcpu, State::Running);
+}
+
+impl<B: Backend> Running<'_, B> {
+    /// Sets the host's timer to the earliest deadline, if that is another one than before.
+    pub(super) fn arm_timer(&mut self) {
+        let timers = self.vcpu.timers.lock().deadline();
+        let lapic = self.owned.lapic.timer_deadline();
+        let poll = self.vcpu.poll_deadline.load(Ordering::Relaxed);
+        let poll = (poll != u64::MAX).then_some(poll);
+        let watchdog = self.domain.watchdogs.lock().deadline();
+        let earliest = [timers, lapic, poll, watchdog].into_iter().flatten().min();
+        if earliest == self.armed {
+            return;
+        }
+        self.armed = earliest;
+        match earliest {
+            Some(deadline) => {
+                let delta = deadline.saturating_sub(clock::now_ns());
+                self.vcpu.host_timer.start(delta);
+            }
+            // A timer that fires for nothing does no harm; cancelling could wait for one that is firing.
+            None => {}
+        }
+    }
+
+    /// Lets timers act whose time has come.
+    pub(super) fn timers_expired(&mut self) {
+        let now = clock::now_ns();
+        let expired = self.vcpu.timers.lock().expire(now);
+        if expired {
+            let _ = topology::raise_virq(
+                self.hypervisor,
+                self.domain.id(),
+                VIRQ_TIMER,
+                self.vcpu.id(),
+            );
+        }
+        self.owned.lapic.timer_expired(&self.vcpu.lapic, now);
+        if self.vcpu.poll_deadline.load(Ordering::Relaxed) <= now {
+            self.vcpu.poll_deadline.store(u64::MAX, Ordering::Relaxed);
+        }
+        let bitten = self.domain.watchdogs.lock().expired(now);
+        if bitten {
+            self.domain.shutdown(self.hypervisor, reason::WATCHDOG);
+        }
+        // The host's timer has fired, or was set too early by a rounding error: set it again.
+        self.armed = None;
+    }
+
+    /// Writes what the guest needs to tell the time to its `vcpu_info`.
+    pub(super) fn write_time(&mut self) {
+        let place = {
+            let ports = self.domain.ports().lock();
+            ports
+                .vcpu_info(self.vcpu.id())
+                .map(|info| (info.page().clone(), info.offset() + TIME_OFFSET))
+        };
+        let Some((page, offset)) = place else {
+            return;
+        };
+        let Ok(area) = GuestArea::new(page, None, offset, TIME_BYTES) else {
+            return;
+        };
+        let offset = self.domain.tsc_offset.load(Ordering::Relaxed);
+        clock::time_info(offset).publish(&area, &mut self.owned.time_version);
+    }
+}
