@@ -234,7 +234,7 @@ impl Ports {
     /// # Errors
     ///
     /// As [`Ports::check_control`]; `EINVAL` if the vCPU has one; `ENOMEM` if nothing was reserved
-    /// and it is the first; `ENOSYS` for domain 0.
+    /// and it is the first; `ENOSYS` for domain 0; `EINVAL` if the domain is dying.
     pub(crate) fn init_control(
         &mut self,
         vcpu: u32,
@@ -243,6 +243,9 @@ impl Ports {
         reservation: &mut FifoReservation,
     ) -> Result {
         self.check_control(vcpu, offset)?;
+        if self.dying {
+            return Err(EINVAL);
+        }
         let control = Control {
             page,
             offset: offset as usize,
@@ -279,9 +282,12 @@ impl Ports {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if the domain does not use the FIFO ABI (any more: XSA-505), `ENOSPC` if the
-    /// array is complete.
+    /// `EINVAL` if the domain is dying, `EOPNOTSUPP` if it does not use the FIFO ABI (any more:
+    /// XSA-505), `ENOSPC` if the array is complete.
     pub(crate) fn expand_array(&mut self, page: SharedPage) -> Result<Delivery> {
+        if self.dying {
+            return Err(EINVAL);
+        }
         let Abi::Fifo(_, fifo) = &mut self.abi else {
             return Err(EOPNOTSUPP);
         };

@@ -24,7 +24,6 @@ use super::{
 };
 use crate::abi::errno::{
     Result,
-    EINVAL,
     ERESTART, //
 };
 
@@ -211,9 +210,7 @@ pub(crate) fn raise_virq(domains: &impl Domains, domid: DomId, virq: u32, vcpu: 
 ///
 /// As [`Ports::unmask`]; `ESRCH` if there is no such domain.
 pub(crate) fn unmask(domains: &impl Domains, domid: DomId, port: Port) -> Result {
-    let delivery = domains
-        .with(domid, |ports| ports.unmask(port))?
-        .map_err(|_| EINVAL)?;
+    let delivery = domains.with(domid, |ports| ports.unmask(port))??;
 
     domains.deliver(domid, delivery);
     Ok(())

@@ -336,6 +336,16 @@ fn a_guest_can_hide_free_ports_from_itself_only_so_far() {
 }
 
 #[test]
+fn a_dying_domain_gets_no_new_pages() {
+    let (world, _guest) = with_ipis(1);
+    world.on(1, |p| p.begin_destroy());
+    assert_eq!(world.on(1, |p| p.expand_array(masked_page())), Err(EINVAL));
+    let mut reservation = FifoReservation::new(VCPUS).unwrap();
+    let late = world.on(1, |p| p.init_control(0, masked_page(), 0, &mut reservation));
+    assert_eq!(late, Err(EINVAL));
+}
+
+#[test]
 fn dump_shows_queues() {
     let (world, _guest) = with_ipis(2);
     send(&world, 2);

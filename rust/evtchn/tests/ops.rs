@@ -307,6 +307,10 @@ fn masked_events_wait_for_unmask() {
     assert_eq!(world.on(1, |p| guest.handle(p, 1)), BTreeSet::from([ipi]));
     let again = world.on(1, |p| p.unmask(ipi));
     assert_eq!(again, Ok(Delivery::None), "not masked, not pending");
+    guest.mask(ipi);
+    let again = world.on(1, |p| p.unmask(ipi));
+    assert_eq!(again, Ok(Delivery::None), "masked, not pending");
+    assert!(!guest.masked(ipi));
     assert_eq!(world.on(1, |p| p.unmask(0)), Ok(Delivery::None));
     assert_eq!(world.on(1, |p| p.unmask(63)), Ok(Delivery::None));
     assert_eq!(world.on(1, |p| p.unmask(64)), Err(EINVAL));
