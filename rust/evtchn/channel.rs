@@ -295,7 +295,7 @@ impl Table {
     }
 
     /// Returns the channels from `port` on, with their ports.
-    pub(super) fn from(&self, port: Port) -> impl Iterator<Item = (Port, &Channel)> {
+    pub(super) fn starting_at(&self, port: Port) -> impl Iterator<Item = (Port, &Channel)> {
         let bucket = port / PER_BUCKET;
 
         (bucket..)
@@ -306,8 +306,11 @@ impl Table {
             .skip((port % PER_BUCKET) as usize)
     }
 
-    /// As [`Table::from`], to change them.
-    pub(super) fn from_mut(&mut self, port: Port) -> impl Iterator<Item = (Port, &mut Channel)> {
+    /// As [`Table::starting_at`], to change them.
+    pub(super) fn starting_at_mut(
+        &mut self,
+        port: Port,
+    ) -> impl Iterator<Item = (Port, &mut Channel)> {
         let bucket = port / PER_BUCKET;
 
         (bucket..)

@@ -264,7 +264,7 @@ impl Ports {
                 };
 
                 fifo.give_control(vcpu, control)?;
-                for (port, channel) in self.table.from_mut(1) {
+                for (port, channel) in self.table.starting_at_mut(1) {
                     channel.priority = DEFAULT_PRIORITY;
                     // Taken along, not copied: after a reset the bitmap is in use again.
                     channel.latched = channel.is_usable()

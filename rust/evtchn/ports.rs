@@ -353,7 +353,7 @@ impl Ports {
         match &self.abi {
             Abi::Host => channel.host_masked,
             Abi::TwoLevel(page) => {
-                Bits::of(page, self.width, port).map_or(true, |bits| bits.is_masked())
+                Bits::of(page, self.width, port).is_none_or(|bits| bits.is_masked())
             }
             Abi::Fifo(_, fifo) => fifo.is_masked(port),
         }

@@ -73,7 +73,7 @@ impl Ports {
     /// of the lock.
     pub(crate) fn dump(&self, port: Port) -> impl Iterator<Item = Info> + '_ {
         self.table
-            .from(port)
+            .starting_at(port)
             .filter(|(_, channel)| !matches!(channel.state, State::Free | State::Reserved))
             .map(|(port, channel)| Info {
                 port,

@@ -52,13 +52,15 @@ impl<'a> Bits<'a, AtomicU32> {
     }
 }
 
-impl<'a, W: Word> Bits<'a, W> {
+#[cfg(loom)]
+impl<'a, W> Bits<'a, W> {
     /// Makes a view of two words, as a model of the memory does.
-    #[cfg(loom)]
     pub(super) fn from_words(pending: &'a W, mask: &'a W, bit: u32) -> Self {
         Self { pending, mask, bit }
     }
+}
 
+impl<W: Word> Bits<'_, W> {
     /// Sets the port pending; `select` sets the selector's bit and the upcall, and says if the
     /// latter was clear.
     ///
