@@ -14,6 +14,7 @@
 //! 6. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::domains`,
 //!    `Domain::{ports, grants, life}`, `Vcpu::{timers, runstate, boot_context}`, `P2m::lock`.
 
+pub(crate) mod affinity;
 pub(crate) mod clock;
 pub(crate) mod console;
 pub(crate) mod host;
@@ -48,7 +49,12 @@ use crate::abi::errno::{
     Errno,
     Result,
     EBUSY,
-    EINVAL, //
+    EINVAL,
+    ESRCH, //
+};
+use crate::abi::xen::{
+    LAYOUT_32,
+    LAYOUT_64, //
 };
 use crate::evtchn;
 use crate::gnttab;
@@ -70,6 +76,7 @@ use crate::sys::atomic::{
 use crate::sys::module::ModuleRef;
 use crate::sys::page::SharedPage;
 use crate::sys::thread::Thread;
+use crate::time::pvclock::Version;
 use crate::vlapic;
 use lifecycle::Life;
 use params::Params;
@@ -115,6 +122,8 @@ pub(crate) struct Control {
     pub(crate) sched: (u16, u16),
     /// Size of the paging pool in bytes, stored and reported.
     pub(crate) paging_pool: u64,
+    /// Where the vCPUs may run; a vCPU that has no entry may run anywhere.
+    pub(crate) affinity: KVec<affinity::Affinity>,
     /// The domain that this one serves (`XEN_DOMCTL_set_target`).
     pub(crate) target: Option<DomId>,
     /// Threads of the vCPUs; dropping them ends them.
@@ -178,6 +187,9 @@ pub(crate) struct Domain {
     pub(crate) tsc_offset: AtomicU64,
     /// Seconds that the domain's wallclock is ahead of the host's.
     pub(crate) time_offset: AtomicU64,
+    /// The version of the wall clock in the shared page.
+    #[pin]
+    wallclock_version: SpinLock<Version>,
     /// What the guest wrote with console_io or to port 0xe9, until the line is complete.
     #[pin]
     pub(crate) console: SpinLock<console::Line>,
@@ -213,6 +225,7 @@ impl Domain {
             memory_map: KVec::new(),
             sched: (256, 0),
             paging_pool: 1 << 20,
+            affinity: KVec::new(),
             target: None,
             threads: KVec::new(),
         };
@@ -242,6 +255,10 @@ impl Domain {
                 created_ns: clock::now_ns(),
                 tsc_offset: AtomicU64::new(0),
                 time_offset: AtomicU64::new(0),
+                wallclock_version <- new_spinlock!(
+                    Version::default(),
+                    "oxen::Domain::wallclock_version"
+                ),
                 console <- new_spinlock!(console::Line::new(), "oxen::Domain::console"),
             }),
             GFP_KERNEL,
@@ -292,6 +309,23 @@ impl Domain {
         } else {
             evtchn::Width::Bits64
         });
+        self.publish_wallclock();
+    }
+
+    /// Writes the wall clock into the shared page, in the layout of the guest's width.
+    pub(crate) fn publish_wallclock(&self) {
+        // CAST: A signed number of seconds, kept in an atomic word.
+        let offset = self.time_offset.load(Ordering::Relaxed) as i64;
+        let layout = if self.is_compat() {
+            &LAYOUT_32
+        } else {
+            &LAYOUT_64
+        };
+        clock::wallclock(offset).publish(
+            &self.shared_info,
+            layout,
+            &mut self.wallclock_version.lock(),
+        );
     }
 
     /// The CPUID policy.
@@ -346,6 +380,10 @@ impl Domain {
         let mut control = self.control.lock();
         if count == 0 || count > self.config.max_vcpus {
             return Err(EINVAL);
+        }
+        // Whoever destroys the domain took its threads under this lock; new ones would never end.
+        if self.life.lock().dying {
+            return Err(ESRCH);
         }
         if !self.vcpus().is_empty() {
             // Asking for what is there is what tools do after a restart of theirs.

@@ -20,6 +20,7 @@ pub(crate) mod multicall;
 pub(crate) mod physdev;
 pub(crate) mod platform;
 pub(crate) mod sched;
+pub(crate) mod stubs;
 pub(crate) mod sysctl;
 pub(crate) mod vcpu;
 mod vcpu_context;

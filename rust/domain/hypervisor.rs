@@ -120,7 +120,7 @@ impl Hypervisor {
             DomainView::default(),
         )?;
         // The control domain is this host: it runs.
-        dom0.unpause();
+        dom0.unpause()?;
         let ring = Ring::new()?;
         Ok(try_pin_init!(Self {
             creation <- new_mutex!((), "oxen::Hypervisor::creation"),

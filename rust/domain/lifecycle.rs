@@ -60,6 +60,8 @@ pub(crate) struct Life {
     pub(crate) dying: bool,
     /// A vCPU of it has run.
     pub(crate) has_run: bool,
+    /// It was unpaused for the first time: its creator has finished it.
+    pub(crate) created: bool,
 }
 
 impl Life {
@@ -71,6 +73,7 @@ impl Life {
             shut_down: false,
             dying: false,
             has_run: false,
+            created: false,
         }
     }
 
@@ -135,13 +138,19 @@ impl Domain {
         Ok(())
     }
 
-    /// Takes one pause back (`XEN_DOMCTL_unpausedomain`). One too many does nothing, as in Xen.
-    pub(crate) fn unpause(&self) {
+    /// Takes one pause back (`XEN_DOMCTL_unpausedomain`).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the domain is not paused.
+    pub(crate) fn unpause(&self) -> Result {
         {
             let mut life = self.life.lock();
-            life.paused = life.paused.saturating_sub(1);
+            life.paused = life.paused.checked_sub(1).ok_or(EINVAL)?;
+            life.created = true;
         }
         self.kick_all();
+        Ok(())
     }
 
     /// Begins a shutdown (`SCHEDOP_shutdown`, a crash, a triple fault). The first reason stays, but a crash after
@@ -171,15 +180,17 @@ impl Domain {
         self.shutdown(hypervisor, reason::CRASH);
     }
 
-    /// Lets a domain that has shut down run on (`XEN_DOMCTL_resumedomain`).
+    /// Lets a domain that has shut down run on (`XEN_DOMCTL_resumedomain`). As in Xen, one that has not goes on as
+    /// it was.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if the domain is dying.
     pub(crate) fn resume(&self) -> Result {
         {
             let mut life = self.life.lock();
             if life.dying {
                 return Err(ESRCH);
-            }
-            if !life.shut_down {
-                return Err(EINVAL);
             }
             life.shut_down = false;
             life.shutting_down = None;

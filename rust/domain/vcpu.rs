@@ -27,6 +27,10 @@ use pin_init::{
     PinInit, //
 };
 
+use crate::abi::errno::{
+    Result,
+    ESRCH, //
+};
 use crate::evtchn::UpcallEpoch;
 use crate::hw::state::CpuState;
 use crate::policy::msr::VcpuMsrs;
@@ -347,6 +351,20 @@ impl Vcpu {
     /// Says which thread runs the vCPU; once.
     pub(crate) fn set_task(&self, task: TaskRef) {
         self.task.populate(task);
+    }
+
+    /// The processor on which the vCPU runs or last ran.
+    pub(crate) fn cpu(&self) -> u32 {
+        self.task.as_ref().map_or(0, TaskRef::cpu)
+    }
+
+    /// Lets the vCPU run on the processors whose bits are set in `words` only (hard affinity).
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if there is no thread yet, `EINVAL` if none of the processors is online, `ENOMEM`.
+    pub(crate) fn set_cpus(&self, words: &[u64]) -> Result {
+        self.task.as_ref().ok_or(ESRCH)?.set_cpus(words)
     }
 
     /// Processor time that the thread has used, in nanoseconds.

@@ -7,6 +7,7 @@
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
 #include <linux/hrtimer.h>
+#include <linux/kernel_stat.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -20,6 +21,7 @@
 #include <linux/sched/task.h>
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
+#include <linux/tick.h>
 #include <linux/topology.h>
 #include <linux/vmstat.h>
 #include <asm/cpufeature.h>
@@ -171,6 +173,17 @@ u32 oxen_cpu_package_id(u32 cpu)
 u32 oxen_cpu_node(u32 cpu)
 {
 	return cpu_to_node(cpu);
+}
+
+u64 oxen_cpu_idle_ns(u32 cpu)
+{
+#ifdef CONFIG_NO_HZ_COMMON
+	u64 us = get_cpu_idle_time_us(cpu, NULL);
+
+	if (us != -1ULL)
+		return us * NSEC_PER_USEC;
+#endif
+	return kcpustat_cpu(cpu).cpustat[CPUTIME_IDLE] + kcpustat_cpu(cpu).cpustat[CPUTIME_IOWAIT];
 }
 
 s32 oxen_cpuhp_setup(s32 (*online)(u32 cpu), s32 (*offline)(u32 cpu))
@@ -408,6 +421,27 @@ bool oxen_fatal_signal_pending(void)
 u64 oxen_task_runtime_ns(struct task_struct *task)
 {
 	return READ_ONCE(task->se.sum_exec_runtime);
+}
+
+u32 oxen_task_cpu(struct task_struct *task)
+{
+	return task_cpu(task);
+}
+
+s32 oxen_task_set_cpus(struct task_struct *task, const u64 *words, u32 nr)
+{
+	cpumask_var_t mask;
+	u32 cpu;
+	int rc;
+
+	if (!zalloc_cpumask_var(&mask, GFP_KERNEL))
+		return -ENOMEM;
+	for (cpu = 0; cpu < nr_cpu_ids && cpu / 64 < nr; cpu++)
+		if (words[cpu / 64] >> (cpu % 64) & 1)
+			cpumask_set_cpu(cpu, mask);
+	rc = set_cpus_allowed_ptr(task, mask);
+	free_cpumask_var(mask);
+	return rc;
 }
 
 /* Timers and clocks. */

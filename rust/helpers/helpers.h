@@ -59,6 +59,7 @@ bool oxen_cpu_online(u32 cpu);
 u32 oxen_cpu_core_id(u32 cpu);
 u32 oxen_cpu_package_id(u32 cpu);
 u32 oxen_cpu_node(u32 cpu);
+u64 oxen_cpu_idle_ns(u32 cpu);
 s32 oxen_cpuhp_setup(s32 (*online)(u32 cpu), s32 (*offline)(u32 cpu));
 void oxen_cpuhp_remove(s32 state);
 s32 oxen_syscore_register(void (*stop)(void), void (*start)(void));
@@ -100,6 +101,8 @@ void oxen_park_end(void);
 bool oxen_signal_pending(void);
 bool oxen_fatal_signal_pending(void);
 u64 oxen_task_runtime_ns(struct task_struct *task);
+u32 oxen_task_cpu(struct task_struct *task);
+s32 oxen_task_set_cpus(struct task_struct *task, const u64 *words, u32 nr);
 
 /* Timers and clocks. */
 u32 oxen_hrtimer_size(void);

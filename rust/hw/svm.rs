@@ -31,6 +31,7 @@ use crate::sys::alloc::{
     GFP_KERNEL, //
 };
 use crate::sys::atomic::{
+    AtomicBool,
     AtomicU64,
     Ordering, //
 };
@@ -53,6 +54,8 @@ struct PerCpu {
     host: PageBlock<0>,
     /// Address space identifiers of this processor.
     asids: asid::Asids,
+    /// The processor is in host mode. Changed on that processor with interrupts off.
+    enabled: AtomicBool,
     /// Number of the vCPU that ran here last; branch predictions must not pass from one to another.
     last_vcpu: AtomicU64,
 }
@@ -132,6 +135,7 @@ impl Backend for Svm {
                     save_area: PageBlock::new()?,
                     host: PageBlock::new()?,
                     asids: asid::Asids::new(asids - 1),
+                    enabled: AtomicBool::new(false),
                     last_vcpu: AtomicU64::new(0),
                 },
                 GFP_KERNEL,
@@ -192,10 +196,16 @@ impl Backend for Svm {
         }
         per_cpu.asids.restart();
         per_cpu.last_vcpu.store(0, Ordering::Relaxed);
+        per_cpu.enabled.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    fn disable(_cpu: u32) {
+    fn disable(cpu: u32) {
+        if let Some(per_cpu) = shared().and_then(|s| s.cpus.get(cpu as usize)) {
+            // A section has interrupts off, and this is a processor's own thread or an interrupt: no section is open here,
+            // and none is opened from now on.
+            per_cpu.enabled.store(false, Ordering::Relaxed);
+        }
         let Ok(efer) = msr::read(msr::EFER) else {
             return;
         };

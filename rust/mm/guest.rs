@@ -178,10 +178,21 @@ impl Memory for FastMemory<'_> {
 }
 
 /// Fetches the bytes of the instruction at `linear`, as many as lie in its page but at most 15, on the exit path.
+/// `user` says that user code runs.
 /// Returns how many; 0 if the address cannot be translated (any more).
 #[inline]
-pub(crate) fn fetch(memory: &FastMemory<'_>, paging: &Paging, linear: u64, into: &mut [u8; 15]) -> usize {
-    let Ok(gpa) = translate(memory, paging, linear, Access::READ) else {
+pub(crate) fn fetch(
+    memory: &FastMemory<'_>,
+    paging: &Paging,
+    linear: u64,
+    user: bool,
+    into: &mut [u8; 15],
+) -> usize {
+    let access = Access {
+        user,
+        ..Access::FETCH
+    };
+    let Ok(gpa) = translate(memory, paging, linear, access) else {
         return 0;
     };
     let Some(page) = memory.p2m.peek(gpa >> PAGE_SHIFT, memory.irqs) else {

@@ -63,7 +63,8 @@ impl<B: Backend> Running<'_, B> {
             Exit::Undefined => self.hw.inject(UD),
             Exit::Shutdown => self.triple_fault(),
             Exit::Invalid => self.crash(format_args!("the processor refuses its state")),
-            Exit::Gone => self.crash(format_args!("virtualisation was switched off")),
+            // The machine suspends or reboots, or this processor goes offline: go on when that is over, or never.
+            Exit::Gone => crate::sys::thread::sleep_ms(10),
             Exit::Unknown(code) => self.crash(format_args!("unknown exit {code:#x}")),
         }
         Next::Run
@@ -263,16 +264,7 @@ impl<B: Backend> Running<'_, B> {
         let Ok(page) = self.domain.p2m.get(gfn, true) else {
             return false;
         };
-        for op in 0..128u32 {
-            let [a, b, c, d] = op.to_le_bytes();
-            // `iret` (23) cannot be one: it traps, so that its use is noticed.
-            let stub = if op == 23 {
-                [0x0f, 0x0b, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xc3]
-            } else {
-                [0xb8, a, b, c, d, 0x0f, 0x01, 0xd9, 0xc3]
-            };
-            page.write(op as usize * 32, &stub);
-        }
+        crate::hypercall::stubs::fill(&page);
         // The width in which the page is asked for is the width of the guest's structures.
         self.domain
             .latch_width(self.code_width() != CodeWidth::Bits64);

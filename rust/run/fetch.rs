@@ -88,16 +88,17 @@ impl<B: Backend> Running<'_, B> {
         let width = self.code_width();
         let paging = self.paging();
         let at = self.code_address(width);
+        let user = self.hw.cpl() == 3;
         let memory = FastMemory {
             p2m: &self.domain.p2m,
             irqs,
         };
-        self.insn.len = fetch(&memory, &paging, at, &mut self.insn.bytes);
+        self.insn.len = fetch(&memory, &paging, at, user, &mut self.insn.bytes);
         let have = self.insn.len;
         if have != 0 && have < self.insn.bytes.len() {
             // The page ends before the longest instruction would. The rest may be in the next one.
             let mut rest = [0; 15];
-            let more = fetch(&memory, &paging, at.wrapping_add(have as u64), &mut rest);
+            let more = fetch(&memory, &paging, at.wrapping_add(have as u64), user, &mut rest);
             let room = self.insn.bytes.iter_mut().skip(have);
             for (to, from) in room.zip(rest.iter().take(more)) {
                 *to = *from;
@@ -121,12 +122,13 @@ impl<B: Backend> Running<'_, B> {
         let width = self.code_width();
         let paging = self.paging();
         let at = self.code_address(width);
+        let user = self.hw.cpl() == 3;
         let memory = FastMemory {
             p2m: &self.domain.p2m,
             irqs,
         };
         let mut bytes = [0; 15];
-        let len = fetch(&memory, &paging, at, &mut bytes);
+        let len = fetch(&memory, &paging, at, user, &mut bytes);
         let mut length = skip_len(bytes.get(..len)?, width, expected);
         if length.is_none() && len < bytes.len() {
             self.fetch_bytes(irqs);

@@ -52,6 +52,15 @@ pub(crate) fn topology(cpu: u32) -> Option<(u32, u32, u32)> {
     Some((core, package, node))
 }
 
+/// Nanoseconds since the host started in which a processor had nothing to do; 0 for one that is not online.
+pub(crate) fn idle_ns(cpu: u32) -> u64 {
+    if !is_online(cpu) {
+        return 0;
+    }
+    // SAFETY: The number is that of a possible processor.
+    unsafe { raw::oxen_cpu_idle_ns(cpu) }
+}
+
 /// Makes a processor leave whatever guest it runs, soon.
 pub(crate) fn kick(cpu: u32) {
     // SAFETY: Checks the range itself; an extra reschedule interrupt does no harm.

@@ -5,6 +5,7 @@
 use core::ptr::NonNull;
 
 use crate::abi::errno::{
+    Errno,
     Result,
     ENOMEM, //
 };
@@ -107,6 +108,28 @@ impl TaskRef {
         unsafe { raw::oxen_wake(self.0.as_ptr()) };
     }
 
+    /// The processor on which the thread runs or last ran.
+    pub(crate) fn cpu(&self) -> u32 {
+        // SAFETY: Valid by the type's invariant.
+        unsafe { raw::oxen_task_cpu(self.0.as_ptr()) }
+    }
+
+    /// Lets the thread run on the processors whose bits are set in `words`, and on no others. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if none of them is online, `ENOMEM`.
+    pub(crate) fn set_cpus(&self, words: &[u64]) -> Result {
+        // CAST: There are far fewer processors than 2^32.
+        let nr = words.len() as u32;
+        // SAFETY: The task is valid by the type's invariant, `words` for the call.
+        let rc = unsafe { raw::oxen_task_set_cpus(self.0.as_ptr(), words.as_ptr(), nr) };
+        match Errno::from_raw(rc.into()) {
+            None => Ok(()),
+            Some(errno) => Err(errno),
+        }
+    }
+
     /// Nanoseconds of processor time that the thread has used.
     pub(crate) fn runtime_ns(&self) -> u64 {
         // SAFETY: Valid by the type's invariant.
@@ -140,6 +163,12 @@ impl Drop for Thread {
 pub(crate) fn should_stop() -> bool {
     // SAFETY: Called by kernel threads only.
     unsafe { raw::oxen_kthread_should_stop() }
+}
+
+/// Sleeps for about so many milliseconds.
+pub(crate) fn sleep_ms(ms: u32) {
+    // SAFETY: Callers may sleep.
+    unsafe { kernel::bindings::msleep(ms) };
 }
 
 /// Sleeps until `wake` is called and `ready` holds. `ready` must not sleep.

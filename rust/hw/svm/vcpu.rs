@@ -378,6 +378,9 @@ impl Vcpu for SvmVcpu {
         let Some(per_cpu) = shared.cpus.get(cpu as usize) else {
             return;
         };
+        if !per_cpu.enabled.load(Ordering::Relaxed) {
+            return;
+        }
         let flush_all = per_cpu.asids.renew(&mut self.asid, cpu, flush);
         let number = self.asid.number;
         let vmcb = self.vmcb_mut();
@@ -454,6 +457,9 @@ impl Vcpu for SvmVcpu {
 
     #[inline]
     fn enter(&mut self, _irqs: &IrqsOff) -> Exit {
+        if self.section.is_none() {
+            return Exit::Gone;
+        }
         if self.reinject != 0 {
             let event = core::mem::take(&mut self.reinject);
             self.vmcb_mut().event_inj = event;

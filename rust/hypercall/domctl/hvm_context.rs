@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! An HVM guest's state as a sequence of records: all of it, or one.
+//!
+//! A sequence that is loaded is checked from begin to end before anything of it takes effect. The local APIC's records
+//! are the exception: they check themselves when they are loaded.
+
+use zerocopy::{
+    FromBytes,
+    FromZeros,
+    Immutable,
+    IntoBytes, //
+};
+
+use super::{
+    cpu_record,
+    Call, //
+};
+use crate::abi::domctl::context::{
+    HvmContext,
+    HvmContextPartial, //
+};
+use crate::abi::errno::{
+    Result,
+    EINVAL,
+    ENOBUFS,
+    ENODATA,
+    ENOENT,
+    ENOMEM,
+    ENOSPC,
+    EOPNOTSUPP, //
+};
+use crate::abi::hvm::save::{
+    self as abi,
+    HwCpu,
+    HwLapic,
+    HwLapicRegs,
+    HwMtrr,
+    SaveDescriptor,
+    SaveHeader, //
+};
+use crate::domain::clock;
+use crate::domain::vcpu::{
+    request,
+    Owned,
+    Vcpu, //
+};
+use crate::domain::Domain;
+use crate::hw::state::CpuState;
+use crate::policy::cpuid::CpuPolicy;
+use crate::policy::mtrr::Mtrr;
+use crate::sys::alloc::{
+    KBox,
+    KVVec,
+    GFP_KERNEL, //
+};
+use crate::sys::atomic::Ordering;
+use crate::sys::msr as host;
+use crate::vlapic;
+
+/// The longest sequence that is loaded: a domain of 128 vCPUs with everything that Xen saves has less.
+const MAX_BYTES: usize = 8 << 20;
+/// `SaveHeader::changeset`: not known.
+const NO_CHANGESET: u64 = u64::MAX;
+/// CPUID leaf 1, whose EAX tells the processor's family, model and stepping.
+const LEAF_VERSION: u32 = 1;
+
+/// Records that there is one of per vCPU, in the order in which they are saved.
+const PER_VCPU: [u16; 4] = [abi::CPU, abi::LAPIC, abi::LAPIC_REGS, abi::MTRR];
+
+/// Keeps all vCPUs of a domain from running.
+struct Stopped<'a>(&'a Domain);
+
+impl<'a> Stopped<'a> {
+    fn new(domain: &'a Domain) -> Self {
+        for vcpu in domain.vcpus() {
+            vcpu.pause();
+        }
+        Self(domain)
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        for vcpu in self.0.vcpus() {
+            vcpu.unpause();
+        }
+    }
+}
+
+/// The clock of a domain's local APICs.
+struct Clock {
+    /// Ticks that the guest's TSC is ahead of the host's.
+    offset: u64,
+}
+
+impl Clock {
+    fn of(domain: &Domain) -> Self {
+        Self {
+            offset: domain.tsc_offset.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl vlapic::Clock for Clock {
+    fn now_ns(&self) -> u64 {
+        clock::now_ns()
+    }
+    fn guest_tsc(&self) -> u64 {
+        host::rdtsc().wrapping_add(self.offset)
+    }
+    fn tsc_to_ns(&self, ticks: u64) -> u64 {
+        clock::ticks_to_ns(ticks)
+    }
+}
+
+/// A sequence of records that grows.
+struct Records(KVVec<u8>);
+
+impl Records {
+    fn push<T: IntoBytes + Immutable>(&mut self, code: u16, instance: u32, record: &T) -> Result {
+        self.push_bytes(code, instance, record.as_bytes())
+    }
+
+    fn push_bytes(&mut self, code: u16, instance: u32, bytes: &[u8]) -> Result {
+        let descriptor = SaveDescriptor {
+            typecode: code,
+            // CAST: vCPUs are fewer than 2^16, records shorter than 2^32.
+            instance: instance as u16,
+            length: bytes.len() as u32,
+        };
+        self.0
+            .extend_from_slice(descriptor.as_bytes(), GFP_KERNEL)?;
+        Ok(self.0.extend_from_slice(bytes, GFP_KERNEL)?)
+    }
+}
+
+/// Bytes that saving a domain can take.
+fn save_size(domain: &Domain) -> usize {
+    const EACH: usize = PER_VCPU.len() * size_of::<SaveDescriptor>()
+        + size_of::<HwCpu>()
+        + size_of::<HwLapic>()
+        + size_of::<HwLapicRegs>()
+        + size_of::<HwMtrr>();
+    const ONCE: usize = 2 * size_of::<SaveDescriptor>() + size_of::<SaveHeader>();
+    ONCE + domain.vcpus().len() * EACH
+}
+
+fn header() -> SaveHeader {
+    SaveHeader {
+        magic: abi::FILE_MAGIC,
+        version: abi::FILE_VERSION,
+        changeset: NO_CHANGESET,
+        cpuid: host::cpuid(LEAF_VERSION, 0)[0],
+        gtsc_khz: clock::khz(),
+    }
+}
+
+/// Saves one record of a stopped vCPU; nothing for the registers of one that is down.
+fn save_vcpu(domain: &Domain, vcpu: &Vcpu, code: u16, into: &mut Records) -> Result {
+    if code == abi::CPU && vcpu.is_down() {
+        return Ok(());
+    }
+    let mut owned = vcpu.owned().lock();
+    let Owned {
+        state, lapic, msrs, ..
+    } = &mut *owned;
+    // The guest moves the priority in CR8 without the local APIC knowing.
+    lapic.set_cr8(state.cr8);
+    let now = clock::now_ns();
+    match code {
+        abi::CPU => {
+            let tsc = vlapic::Clock::guest_tsc(&Clock::of(domain));
+            let mut record = KBox::new(HwCpu::new_zeroed(), GFP_KERNEL)?;
+            cpu_record::save(&mut record, state, tsc);
+            into.push(code, vcpu.id(), &*record)
+        }
+        abi::LAPIC => into.push(code, vcpu.id(), &lapic.save_hidden(&vcpu.lapic, now)),
+        abi::LAPIC_REGS => {
+            let mut record = KBox::new(HwLapicRegs::new_zeroed(), GFP_KERNEL)?;
+            lapic.save_registers(&vcpu.lapic, &mut record, now);
+            into.push(code, vcpu.id(), &*record)
+        }
+        abi::MTRR => into.push(code, vcpu.id(), &msrs.mtrr.save(state.pat)),
+        _ => Err(EINVAL),
+    }
+}
+
+/// `XEN_DOMCTL_gethvmcontext`: all records; without a buffer, how long they can be.
+///
+/// # Errors
+///
+/// `ENOSPC` if the buffer is shorter than that, `EFAULT`, `ENOMEM`.
+pub(super) fn get(call: &mut Call<'_>, domain: &Domain) -> Result {
+    let mut ask: HvmContext = call.payload()?;
+    let need = save_size(domain);
+    // CAST: Below 2^32 for as many vCPUs as there can be.
+    if ask.buffer == 0 {
+        ask.size = need as u32;
+        return call.answer(&ask);
+    }
+    if (ask.size as usize) < need {
+        return Err(ENOSPC);
+    }
+    let mut records = Records(KVVec::with_capacity(need, GFP_KERNEL)?);
+    {
+        let _stopped = Stopped::new(domain);
+        records.push(abi::HEADER, 0, &header())?;
+        for code in PER_VCPU {
+            for vcpu in domain.vcpus() {
+                save_vcpu(domain, vcpu, code, &mut records)?;
+            }
+        }
+        records.push_bytes(abi::END, 0, &[])?;
+    }
+    call.caller.copy_out(ask.buffer, &records.0)?;
+    ask.size = records.0.len() as u32;
+    call.answer(&ask)
+}
+
+/// `XEN_DOMCTL_gethvmcontext_partial`: one record without its descriptor; without a buffer, its length.
+///
+/// # Errors
+///
+/// `EINVAL` for a kind of record that there is not, `ENOENT` for a vCPU that there is not or that is down, `ENOBUFS` if
+/// the buffer is too short, `EFAULT`, `ENOMEM`.
+pub(super) fn get_partial(call: &mut Call<'_>, domain: &Domain) -> Result {
+    let mut ask: HvmContextPartial = call.payload()?;
+    let code = u16::try_from(ask.type_).map_err(|_| EINVAL)?;
+    let mut records = Records(KVVec::new());
+    if code == abi::HEADER {
+        if ask.instance != 0 {
+            return Err(ENOENT);
+        }
+        records.push(code, 0, &header())?;
+    } else if PER_VCPU.contains(&code) {
+        let vcpu = domain.vcpu(ask.instance).ok_or(ENOENT)?;
+        vcpu.pause();
+        let result = save_vcpu(domain, vcpu, code, &mut records);
+        vcpu.unpause();
+        result?;
+    } else {
+        return Err(EINVAL);
+    }
+    let record = records
+        .0
+        .get(size_of::<SaveDescriptor>()..)
+        .ok_or(ENOENT)?;
+    if ask.buffer != 0 {
+        if ask.bufsz < record.len() as u64 {
+            return Err(ENOBUFS);
+        }
+        call.caller.copy_out(ask.buffer, record)?;
+    }
+    ask.bufsz = record.len() as u64;
+    call.answer(&ask)
+}
+
+/// `XEN_DOMCTL_sethvmcontext`: loads records. All vCPUs are down then but those whose registers were among them.
+///
+/// # Errors
+///
+/// `ENODATA` for a sequence that does not begin with a header or does not end, `EINVAL` for a record that is not one or
+/// a state that cannot be, `EOPNOTSUPP` for state that there is no room for, `EFAULT`, `ENOMEM`.
+pub(super) fn set(call: &Call<'_>, domain: &Domain) -> Result {
+    let ask: HvmContext = call.payload()?;
+    let size = ask.size as usize;
+    if size > MAX_BYTES {
+        return Err(call.refuse(ENOMEM, format_args!("{size} bytes of saved state")));
+    }
+    let mut bytes = KVVec::with_capacity(size, GFP_KERNEL)?;
+    bytes.resize(size, 0, GFP_KERNEL)?;
+    call.caller.copy_in(ask.buffer, &mut bytes)?;
+    if domain.life.lock().dying {
+        return Err(EINVAL);
+    }
+    let mut loader = Loader {
+        domain,
+        policy: &domain.policy(),
+        scratch: KBox::new(CpuState::reset(), GFP_KERNEL)?,
+    };
+    let mut kind = 0;
+    each_record(&bytes, |record| {
+        kind = record.code;
+        loader.check(record)
+    })
+    .map_err(|errno| {
+        let name = abi::type_name(kind);
+        call.refuse(errno, format_args!("saved state, at or after a record {kind} {name}"))
+    })?;
+    let _stopped = Stopped::new(domain);
+    for vcpu in domain.vcpus() {
+        vcpu.set_down(true);
+    }
+    each_record(&bytes, |record| loader.load(record))
+}
+
+/// One record of a sequence.
+struct Record<'a> {
+    code: u16,
+    instance: u16,
+    bytes: &'a [u8],
+}
+
+impl Record<'_> {
+    /// The record in its form. One from an older Xen may be shorter; the rest is 0. A longer one loses its end, as in
+    /// Xen.
+    fn form<T: FromBytes + IntoBytes>(&self) -> Result<KBox<T>> {
+        let mut form = KBox::new(T::new_zeroed(), GFP_KERNEL)?;
+        for (to, from) in form.as_mut_bytes().iter_mut().zip(self.bytes) {
+            *to = *from;
+        }
+        Ok(form)
+    }
+}
+
+/// Calls `f` with each record between the header, which is checked, and the end.
+fn each_record(bytes: &[u8], mut f: impl FnMut(&Record<'_>) -> Result) -> Result {
+    let mut rest = bytes;
+    let mut first = true;
+    // Each turn takes a descriptor off.
+    loop {
+        let (descriptor, tail) =
+            SaveDescriptor::read_from_prefix(rest).map_err(|_| ENODATA)?;
+        let length = descriptor.length as usize;
+        let (bytes, tail) = tail.split_at_checked(length).ok_or(ENODATA)?;
+        rest = tail;
+        let record = Record {
+            code: descriptor.typecode,
+            instance: descriptor.instance,
+            bytes,
+        };
+        match (first, record.code) {
+            (true, abi::HEADER) => {
+                let header: KBox<SaveHeader> = record.form()?;
+                if header.magic != abi::FILE_MAGIC || header.version != abi::FILE_VERSION {
+                    return Err(EINVAL);
+                }
+            }
+            (true, _) => return Err(ENODATA),
+            (false, abi::END) => return Ok(()),
+            (false, _) => f(&record)?,
+        }
+        first = false;
+    }
+}
+
+/// Where records go.
+struct Loader<'a> {
+    domain: &'a Domain,
+    policy: &'a CpuPolicy,
+    /// A state to try records out with.
+    scratch: KBox<CpuState>,
+}
+
+impl Loader<'_> {
+    fn vcpu(&self, record: &Record<'_>) -> Result<&Vcpu> {
+        self.domain.vcpu(record.instance.into()).ok_or(EINVAL)
+    }
+
+    /// Whether a record could be loaded.
+    fn check(&mut self, record: &Record<'_>) -> Result {
+        self.vcpu(record)?;
+        match record.code {
+            abi::CPU => cpu_record::load(
+                &*record.form()?,
+                self.policy,
+                &CpuState::reset(),
+                &mut self.scratch,
+            ),
+            abi::MTRR => self.mtrr(record).map(drop),
+            abi::LAPIC | abi::LAPIC_REGS => Ok(()),
+            // Vector registers beyond the first 512 bytes and further MSRs have no place in a saved state yet.
+            abi::CPU_XSAVE | abi::CPU_MSR => Err(EOPNOTSUPP),
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn mtrr(&self, record: &Record<'_>) -> Result<(Mtrr, u64)> {
+        let form: KBox<HwMtrr> = record.form()?;
+        Mtrr::load(&form, self.policy.paddr_bits())
+    }
+
+    /// Loads a record that [`Self::check`] accepted. The vCPUs are stopped.
+    fn load(&mut self, record: &Record<'_>) -> Result {
+        let vcpu = self.domain.vcpu(record.instance.into()).ok_or(EINVAL)?;
+        match record.code {
+            abi::CPU => self.load_cpu(vcpu, record),
+            abi::MTRR => {
+                let (mtrr, pat) = self.mtrr(record)?;
+                let mut owned = vcpu.owned().lock();
+                owned.msrs.mtrr = mtrr;
+                if owned.state.pat != pat {
+                    owned.state.pat = pat;
+                    owned.changed = true;
+                }
+                Ok(())
+            }
+            abi::LAPIC => {
+                let form: KBox<HwLapic> = record.form()?;
+                let mut owned = vcpu.owned().lock();
+                owned
+                    .lapic
+                    .load_hidden(&vcpu.lapic, &form, &Clock::of(self.domain))?;
+                vcpu.request(request::EVENT | request::TIMER);
+                Ok(())
+            }
+            abi::LAPIC_REGS => {
+                let form: KBox<HwLapicRegs> = record.form()?;
+                let mut owned = vcpu.owned().lock();
+                owned
+                    .lapic
+                    .load_registers(&vcpu.lapic, &form, &Clock::of(self.domain))?;
+                let cr8 = owned.lapic.cr8();
+                if owned.state.cr8 != cr8 {
+                    owned.state.cr8 = cr8;
+                    owned.changed = true;
+                }
+                vcpu.request(request::EVENT | request::TIMER);
+                Ok(())
+            }
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// Loads registers, and brings the vCPU up.
+    fn load_cpu(&mut self, vcpu: &Vcpu, record: &Record<'_>) -> Result {
+        let form: KBox<HwCpu> = record.form()?;
+        {
+            let mut owned = vcpu.owned().lock();
+            cpu_record::load(&form, self.policy, &owned.state, &mut self.scratch)?;
+            *owned.state = *self.scratch;
+            owned.changed = true;
+        }
+        // A new guest's record says 0, and its counter is the host's. One that is restored goes on where it was.
+        if vcpu.id() == 0 && form.tsc != 0 {
+            let offset = form.tsc.wrapping_sub(host::rdtsc());
+            self.domain.tsc_offset.store(offset, Ordering::Relaxed);
+            for vcpu in self.domain.vcpus() {
+                vcpu.request(request::TIME);
+            }
+        }
+        vcpu.lapic.set_wait_for_startup(false);
+        vcpu.set_initialised();
+        vcpu.set_down(false);
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Starting, stopping and ending a domain.
+
+use kernel::sync::Arc;
+
+use super::Call;
+use crate::abi::domctl::domain as abi;
+use crate::abi::errno::{
+    Result,
+    EINVAL,
+    ENOSYS,
+    ESRCH, //
+};
+use crate::domain::vcpu::request;
+use crate::domain::Domain;
+
+/// `XEN_DOMCTL_destroydomain`: returns when everything is given back.
+///
+/// # Errors
+///
+/// `ESRCH` if somebody else is at it.
+pub(super) fn destroy(call: &Call<'_>, domain: &Arc<Domain>) -> Result {
+    domain.destroy(call.caller.hypervisor)
+}
+
+/// `XEN_DOMCTL_unpausedomain`.
+///
+/// # Errors
+///
+/// `EINVAL` if the domain is not paused.
+pub(super) fn unpause(domain: &Domain) -> Result {
+    // Tools may have taken their time since they made it.
+    domain.publish_wallclock();
+    domain.unpause()
+}
+
+/// `XEN_DOMCTL_resumedomain`: takes a shutdown back.
+///
+/// # Errors
+///
+/// `ESRCH` if the domain is dying.
+pub(super) fn resume(domain: &Domain) -> Result {
+    // Every vCPU has stopped before the reason for that goes.
+    domain.pause()?;
+    let result = domain.resume();
+    domain.unpause()?;
+    result
+}
+
+/// `XEN_DOMCTL_max_vcpus`: makes the vCPUs.
+///
+/// # Errors
+///
+/// `EINVAL` for another number than the domain was made for, `ESRCH` if it is dying, `ENOMEM`.
+pub(super) fn max_vcpus(call: &Call<'_>, domain: &Arc<Domain>) -> Result {
+    let ask: abi::MaxVcpus = call.payload()?;
+    let (max, made_for) = (ask.max, domain.config().max_vcpus);
+    if max != made_for {
+        return Err(call.refuse(
+            EINVAL,
+            format_args!("{max} vCPUs, but the domain was made for {made_for}"),
+        ));
+    }
+    domain
+        .make_vcpus(max, call.caller.hypervisor.spawn)
+        .map_err(|errno| call.refuse(errno, format_args!("could not make {max} vCPUs")))
+}
+
+/// `XEN_DOMCTL_sendtrigger`: an NMI. Xen's other triggers are buttons of an ACPI machine that a PVH guest has not.
+///
+/// # Errors
+///
+/// `ESRCH` for a vCPU that there is not, `EINVAL` for a button, `ENOSYS` for another trigger.
+pub(super) fn send_trigger(call: &Call<'_>, domain: &Domain) -> Result {
+    let ask: abi::SendTrigger = call.payload()?;
+    let vcpu = domain.vcpu(ask.vcpu).ok_or(ESRCH)?;
+    match ask.trigger {
+        abi::SENDTRIGGER_NMI => {
+            vcpu.lapic.post_nmi();
+            vcpu.request(request::EVENT);
+            Ok(())
+        }
+        abi::SENDTRIGGER_POWER | abi::SENDTRIGGER_SLEEP => Err(call.refuse(
+            EINVAL,
+            format_args!("a PVH guest has no buttons; ask it through xenstore (xl shutdown)"),
+        )),
+        _ => Err(ENOSYS),
+    }
+}
