@@ -3,7 +3,6 @@
 //! `oxen dmesg`.
 
 use std::io::Write;
-use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::poll::{
@@ -20,7 +19,10 @@ use crate::error::{
     Context,
     Result, //
 };
-use crate::xen::evtchn::Evtchn;
+use crate::xen::evtchn::{
+    Events,
+    Evtchn, //
+};
 use crate::xen::privcmd::Privcmd;
 use crate::xen::sysctl;
 
@@ -57,7 +59,7 @@ pub(crate) fn dmesg(args: &Dmesg) -> Result<u8> {
         let Some(evtchn) = &evtchn else {
             return Ok(OK);
         };
-        let mut fds = [PollFd::new(evtchn.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(evtchn.fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::from(LOOK)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).step("wait for the hypervisor's log"),

@@ -9,7 +9,6 @@ use std::fs::{
 use std::path::Path;
 use std::time::Instant;
 
-use nix::errno::Errno;
 use uuid::Uuid;
 
 use super::end_status;
@@ -76,6 +75,7 @@ pub(crate) fn run(args: &Run) -> Result<u8> {
         registry: Registry::system(),
         log: args.console_log.as_deref().map(open_log).transpose()?,
     };
+    let begin = Instant::now();
     let mut config = Config {
         name: name(args),
         uuid: Uuid::nil(),
@@ -85,6 +85,13 @@ pub(crate) fn run(args: &Run) -> Result<u8> {
         kernel: kernel::load(&args.kernel)?,
         initrd: args.initrd.as_deref().map(read_initrd).transpose()?,
     };
+    if args.timing {
+        let time = begin.elapsed().as_secs_f64() * 1e3;
+        say(&format!(
+            "timing: read the files ({}): {time:.3} ms",
+            config.kernel.form
+        ));
+    }
     if config.cmdline.contains('\0') {
         return Err(Error::text("the command line holds a zero byte").step("read the arguments"));
     }
@@ -172,10 +179,7 @@ fn once(host: &mut Host<'_>, args: &Run, config: &Config) -> Result<End> {
                 ));
             }
             let total = start.elapsed().as_secs_f64() * 1e3;
-            say(&format!(
-                "timing: all steps ({}): {total:.3} ms",
-                config.kernel.form
-            ));
+            say(&format!("timing: all steps: {total:.3} ms"));
         }
 
         let raw = if args.no_input { None } else { Raw::enter()? };
@@ -247,12 +251,12 @@ fn check_unused(host: &Host<'_>, name: &str) -> Result {
         });
     match taken {
         None => Ok(()),
-        Some(info) => Err(Error::from(Errno::EEXIST)
-            .step(format!("use the name '{name}'"))
-            .hint(format!(
-                "domain {} has it: choose another --name",
-                info.domain
-            ))),
+        Some(info) => Err(Error::text(format!(
+            "domain {} is called '{name}' already",
+            info.domain
+        ))
+        .step("name the domain")
+        .hint("choose another --name")),
     }
 }
 

@@ -204,9 +204,13 @@ fn text(report: &Report<'_>) -> String {
         ),
     ];
     if let Some(version) = report.version {
+        let source = match version.changeset.as_str() {
+            "" => String::new(),
+            changeset => format!(" ({changeset})"),
+        };
         lines.push(format!(
-            "hypervisor  Xen {}.{}{} interface, {}",
-            version.major, version.minor, version.extra, version.changeset
+            "interface   Xen {}.{}{}{source}",
+            version.major, version.minor, version.extra
         ));
     }
     if host.virtual_machine {

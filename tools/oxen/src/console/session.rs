@@ -48,7 +48,7 @@ use crate::error::{
     Error,
     Result, //
 };
-use crate::xen::evtchn::Evtchn;
+use crate::xen::evtchn::Events;
 use crate::xen::{
     domctl,
     Hypervisor, //
@@ -87,7 +87,7 @@ pub(crate) struct Session<'a> {
     /// Its console.
     pub(crate) ring: Ring,
     /// Where its events arrive.
-    pub(crate) evtchn: &'a Evtchn,
+    pub(crate) evtchn: &'a dyn Events,
     /// The console's local port.
     pub(crate) port: u32,
     /// Signals.
@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
         hv: &'a dyn Hypervisor,
         domain: &'a DomainRef,
         ring: Ring,
-        (evtchn, port): (&'a Evtchn, u32),
+        (evtchn, port): (&'a dyn Events, u32),
         signals: &'a Signals,
     ) -> Self {
         Self {
@@ -131,33 +131,41 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Carries bytes until something ends.
+    /// Carries bytes between the guest and standard input and output until something ends.
     ///
     /// # Errors
     ///
     /// Fails if one of the devices does.
     pub(crate) fn run(&mut self) -> Result<End> {
+        let (stdin, stdout) = (stdin(), stdout());
+        let terminal = stdin.is_terminal();
+        self.carry(stdin.as_fd(), terminal, stdout.as_fd())
+    }
+
+    /// Carries bytes from `input`, which may be a terminal, and to `output`.
+    fn carry(
+        &mut self,
+        input: BorrowedFd<'_>,
+        terminal: bool,
+        output: BorrowedFd<'_>,
+    ) -> Result<End> {
         // One process of the host can have this event; whoever has not looks more often.
         let virq = self.evtchn.bind_virq(VIRQ_DOM_EXC).ok();
         let timeout = if virq.is_some() { SLOW } else { FAST };
-        let stdin = stdin();
-        let terminal = stdin.is_terminal();
         loop {
             // Take the events first: what the guest does after that raises a new one.
             self.evtchn.take()?;
-            let drained = self.drain()?;
-            if let Some(end) = drained {
+            if let Some(end) = self.drain(output)? {
                 return Ok(end);
             }
             if let Some(end) = self.look()? {
                 // What the guest wrote last was there before it ended.
-                self.drain()?;
+                self.drain(output)?;
                 return Ok(end);
             }
             self.feed()?;
-            let end = self.wait(stdin.as_fd(), terminal, timeout)?;
-            if end.is_some() {
-                return Ok(end.unwrap_or(End::Quit));
+            if let Some(end) = self.wait(input, terminal, timeout)? {
+                return Ok(end);
             }
         }
     }
@@ -167,7 +175,7 @@ impl<'a> Session<'a> {
         // A pipe can wait; a person's escape key cannot.
         let listen = self.input && (terminal || self.pending.len() < PENDING_MAX);
         let mut fds = vec![
-            PollFd::new(self.evtchn.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.evtchn.fd(), PollFlags::POLLIN),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
         ];
         if listen {
@@ -253,7 +261,7 @@ impl<'a> Session<'a> {
     }
 
     /// Puts out what the guest has written.
-    fn drain(&mut self) -> Result<Option<End>> {
+    fn drain(&mut self, output: BorrowedFd<'_>) -> Result<Option<End>> {
         let mut bytes = Vec::new();
         match self.ring.read(&mut bytes) {
             Found::Nothing => return Ok(None),
@@ -283,19 +291,18 @@ impl<'a> Session<'a> {
             share.tell(&bytes);
         }
         for chunk in bytes.chunks(OUTPUT_CHUNK) {
-            if let Some(end) = self.put(chunk)? {
+            if let Some(end) = self.put(output, chunk)? {
                 return Ok(Some(end));
             }
         }
         Ok(None)
     }
 
-    /// Writes to standard output; a reader that does not read cannot keep a signal from being seen.
-    fn put(&self, mut bytes: &[u8]) -> Result<Option<End>> {
-        let out = stdout();
+    /// Writes to the output; a reader that does not read cannot keep a signal from being seen.
+    fn put(&self, output: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<Option<End>> {
         while !bytes.is_empty() {
             let mut fds = [
-                PollFd::new(out.as_fd(), PollFlags::POLLOUT),
+                PollFd::new(output, PollFlags::POLLOUT),
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             ];
             match poll(&mut fds, PollTimeout::NONE) {
@@ -306,7 +313,7 @@ impl<'a> Session<'a> {
             if let Some(signal) = self.signals.take() {
                 return Ok(Some(End::Signal(signal)));
             }
-            match nix::unistd::write(out.as_fd(), bytes) {
+            match nix::unistd::write(output, bytes) {
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
                 Err(Errno::EINTR | Errno::EAGAIN) => {}
                 Err(Errno::EPIPE | Errno::EIO) => return Ok(Some(End::OutputClosed)),
@@ -394,3 +401,6 @@ pub(crate) fn relay(stream: &std::os::unix::net::UnixStream, signals: &Signals) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,34 @@ pub(crate) const PATH: &str = "/dev/xen/evtchn";
 /// How many ports one read takes at most.
 const BATCH: usize = 64;
 
-/// The device, opened without blocking: one process' set of ports.
+/// A process' set of ports.
+pub(crate) trait Events {
+    /// Returns what is readable when a port has fired.
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    /// Binds a virtual interrupt and returns its port.
+    ///
+    /// # Errors
+    ///
+    /// Fails with EEXIST if another process has it: there is one such port in a domain.
+    fn bind_virq(&self, virq: u32) -> std::result::Result<u32, Errno>;
+
+    /// Notifies the other end of a local port.
+    ///
+    /// # Errors
+    ///
+    /// Fails with ENOTCONN if the port is not bound.
+    fn notify(&self, port: u32) -> std::result::Result<(), Errno>;
+
+    /// Takes the ports that have fired and lets them fire again.
+    ///
+    /// # Errors
+    ///
+    /// Fails as read(2) and write(2) do; nothing to read is no failure.
+    fn take(&self) -> Result<Vec<u32>>;
+}
+
+/// The device, opened without blocking.
 #[derive(Debug)]
 pub(crate) struct Evtchn {
     file: File,
@@ -79,16 +106,6 @@ impl Evtchn {
         u32::try_from(answer).map_err(|_| Errno::last())
     }
 
-    /// Binds a virtual interrupt and returns its port.
-    ///
-    /// # Errors
-    ///
-    /// Fails with EEXIST if another process has it: there is one such port in a domain.
-    pub(crate) fn bind_virq(&self, virq: u32) -> std::result::Result<u32, Errno> {
-        // SAFETY: the structure is the one of the request.
-        unsafe { self.ioctl(evtchn_dev::BIND_VIRQ, BindVirq { virq }) }
-    }
-
     /// Connects to `port` of domain `domid` and returns the local port.
     ///
     /// # Errors
@@ -106,23 +123,24 @@ impl Evtchn {
         // SAFETY: the structure is the one of the request.
         unsafe { self.ioctl(evtchn_dev::BIND_INTERDOMAIN, arg) }
     }
+}
 
-    /// Notifies the other end of a local port.
-    ///
-    /// # Errors
-    ///
-    /// Fails with ENOTCONN if the port is not bound.
-    pub(crate) fn notify(&self, port: u32) -> std::result::Result<(), Errno> {
+impl Events for Evtchn {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    fn bind_virq(&self, virq: u32) -> std::result::Result<u32, Errno> {
+        // SAFETY: the structure is the one of the request.
+        unsafe { self.ioctl(evtchn_dev::BIND_VIRQ, BindVirq { virq }) }
+    }
+
+    fn notify(&self, port: u32) -> std::result::Result<(), Errno> {
         // SAFETY: the structure is the one of the request.
         unsafe { self.ioctl(evtchn_dev::NOTIFY, Notify { port }).map(drop) }
     }
 
-    /// Takes the ports that have fired and lets them fire again.
-    ///
-    /// # Errors
-    ///
-    /// Fails as read(2) and write(2) do; nothing to read is no failure.
-    pub(crate) fn take(&self) -> Result<Vec<u32>> {
+    fn take(&self) -> Result<Vec<u32>> {
         let mut bytes = [0; BATCH * 4];
         let count = match (&self.file).read(&mut bytes) {
             Ok(count) => count,
@@ -140,11 +158,5 @@ impl Evtchn {
             .chunks_exact(4)
             .filter_map(|port| Some(u32::from_ne_bytes(port.try_into().ok()?)))
             .collect())
-    }
-}
-
-impl AsFd for Evtchn {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 }
