@@ -28,6 +28,10 @@ const VCPUS_MAX: i64 = 512;
 /// interface (that of Xen 4.20). It needs root.
 #[derive(Debug, Parser)]
 #[command(name = "oxen", version, disable_help_subcommand = true)]
+#[command(
+    subcommand_value_name = "COMMAND",
+    subcommand_help_heading = "Commands"
+)]
 pub(crate) struct Cli {
     /// What to do
     #[command(subcommand)]

@@ -49,7 +49,33 @@ fn page() -> std::io::Result<String> {
         }
     }
     page.extend_from_slice(REST.as_bytes());
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    Ok(tidy(&String::from_utf8_lossy(&page)))
+}
+
+/// Keeps the first of the definitions that each part begins with, and no empty paragraph.
+fn tidy(page: &str) -> String {
+    let mut out: Vec<&str> = Vec::new();
+    for line in page.lines() {
+        let defined = line.starts_with(".ie ") || line.starts_with(".el ");
+        let paragraph = [".PP", ".TP"].contains(&line);
+        if defined && out.contains(&line) {
+            continue;
+        }
+        if paragraph
+            && out
+                .last()
+                .is_some_and(|last| last.starts_with(".SS ") || *last == ".PP")
+        {
+            if out.last() == Some(&".PP") {
+                out.pop();
+            }
+            if line == ".PP" {
+                continue;
+            }
+        }
+        out.push(line.trim_end());
+    }
+    out.join("\n") + "\n"
 }
 
 /// Writes the manual page to standard output.
