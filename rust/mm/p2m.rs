@@ -296,6 +296,25 @@ impl P2m {
         Ok(unsafe { PageRef::from_mfn(leaf.mfn) })
     }
 
+    /// Takes a reference to a page that the domain may let others use: its RAM, or what we share with it. What it
+    /// has mapped of others itself is not its own to give.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there is no such page; `EINVAL` if `write` is asked for and the domain itself could not write.
+    pub(crate) fn get_own(&self, gfn: u64, write: bool) -> Result<PageRef> {
+        let _guard = self.lock.lock();
+        let leaf = self.lookup(gfn).ok_or(ENOENT)?;
+        if !leaf.ty.is_ram() && leaf.ty != P2mType::Special {
+            return Err(ENOENT);
+        }
+        if write && !leaf.ty.writable() {
+            return Err(EINVAL);
+        }
+        // SAFETY: The leaf owns a reference, and cannot go while we hold the lock.
+        Ok(unsafe { PageRef::from_mfn(leaf.mfn) })
+    }
+
     /// Finds the slot for `gfn` at `level` under the lock, making tables and splitting a 2 MiB leaf above it.
     fn slot(&self, gfn: u64, level: u32, spare: &mut Spare) -> Result<&'static AtomicU64> {
         let mut table = Table::at(self.root.phys() >> 12);
