@@ -41,7 +41,10 @@ use crate::evtchn::{
     Delivery,
     Ports, //
 };
-use crate::gnttab;
+use crate::gnttab::{
+    self,
+    Release, //
+};
 use crate::hw::Capabilities;
 use crate::policy::{
     DomainView,
@@ -57,6 +60,7 @@ use crate::sys::atomic::{
     Ordering, //
 };
 use crate::sys::global::Global;
+use crate::sys::irq;
 use crate::sys::thread::Thread;
 
 /// The hypervisor, once the module has started.
@@ -254,9 +258,27 @@ impl Hypervisor {
         drop(gone);
     }
 
-    /// Releases what a dying domain has mapped of others by grant, and its own grants.
+    /// Ends the use of another domain's grant. If that domain has gone meanwhile, so has the record of the use.
+    pub(crate) fn unpin(&self, pin: gnttab::Pin) {
+        if let Ok(granter) = self.domain(pin.granter()) {
+            granter.grants.lock().unpin(pin);
+        }
+    }
+
+    /// Refuses new uses of a dying domain's grants, and ends its own uses of others'. No vCPU of it runs any more,
+    /// so that nobody reaches the pages through the mappings, which go with its memory.
     pub(super) fn release_grants(&self, domain: &Domain) {
         domain.grants.lock().die();
+        loop {
+            // The lock is given back before the granter's is taken, which may be the same one.
+            let step = domain.grants.lock().release_step();
+            match step {
+                Release::Mapping(mapping) => self.unpin(mapping.pin),
+                Release::Again => {}
+                Release::Done => return,
+            }
+            irq::cond_resched();
+        }
     }
 
     /// Appends a message to the log, with Xen's own prefix.
