@@ -44,7 +44,6 @@ become_root() {
 	done
 	mkdir -p "$CACHE" 2>/dev/null || die "cannot make $CACHE: set OXEN_CACHE to a folder you can write to"
 	exec sudo -- env "${keep[@]}" "$0" "$@"
-	die "sudo failed: run as root"
 }
 
 # Names of further variables that become_root keeps.
@@ -69,7 +68,8 @@ need_space() {
 	while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
 	free=$(df -Pm "$dir" | awk 'NR == 2 { print $4 }')
 	[ "$free" -ge "$2" ] ||
-		die "no space for $3: $dir has $free MiB free and $2 are needed; free some, run 'make clean-cache', or set OXEN_CACHE to another disk"
+		die "no space for $3: $2 MiB are needed and $dir has $free;" \
+			"free some, run 'make clean-cache', or set OXEN_CACHE to another disk"
 }
 
 elapsed() {
@@ -79,15 +79,15 @@ elapsed() {
 
 # Runs a command with its output in a file, and shows that it moves: on a terminal one line that is
 # rewritten each second, elsewhere a line every half minute. Arguments: title, log file, command.
+# What takes less than four seconds is not mentioned.
 # Returns the command's status; on failure the end of the log is printed. A function given as command
 # must check each of its own steps: `set -e` does not reach there.
 step() {
-	local title=$1 log=$2 start=$SECONDS pid rc=0 now last said=0 width
+	local title=$1 log=$2 start=$SECONDS pid rc=0 now last said=-1 width
 	shift 2
-	if [ ! -t 2 ]; then printf '==> %s ...\n' "$title" >&2; fi
 	set -m
 	(
-		# shellcheck disable=SC2034 # in_root reads it: a child of ours must stay in this process group.
+		# shellcheck disable=SC2030 # in_root reads it: a child of ours must stay in this process group.
 		LAB_FOREGROUND=1
 		"$@"
 	) >"$log" 2>&1 </dev/null &
@@ -96,23 +96,29 @@ step() {
 	set +m
 	while kill -0 "$pid" 2>/dev/null; do
 		now=$((SECONDS - start))
-		if [ -t 2 ]; then
+		if [ "$now" -lt 4 ]; then
+			:
+		elif [ -t 2 ]; then
 			width=$(tput cols 2>/dev/null || echo 80)
 			last=$(tail -n 1 "$log" | tr -d '\r' | tr '\t' ' ')
 			last="==> $title ... $(elapsed "$now"), $(wc -l <"$log") lines: $last"
 			printf '\r\033[K%s' "${last:0:width-1}" >&2
+		elif [ "$said" -lt 0 ]; then
+			printf '==> %s ...\n' "$title" >&2
+			said=0
 		elif [ $((now / 30)) -gt "$said" ]; then
 			said=$((now / 30))
 			last=$(tail -n 1 "$log" | tr -d '\r' | tr '\t' ' ')
 			printf '    %s, %s lines: %s\n' "$(elapsed "$now")" "$(wc -l <"$log")" "${last:0:100}" >&2
 		fi
-		sleep 0.5
+		sleep 0.2
 	done
 	wait "$pid" || rc=$?
 	LAB_CHILD=
 	[ ! -t 2 ] || printf '\r\033[K' >&2
 	if [ "$rc" -eq 0 ]; then
-		printf '==> %s: done in %s\n' "$title" "$(elapsed $((SECONDS - start)))" >&2
+		now=$((SECONDS - start))
+		[ "$now" -lt 4 ] || printf '==> %s: done in %s\n' "$title" "$(elapsed "$now")" >&2
 	else
 		tail -n "${LAB_TAIL:-25}" "$log" | sed 's/^/    /' >&2
 		printf '==> %s: failed (status %d) after %s; the whole log is %s\n' \

@@ -3,6 +3,10 @@
 #
 # What is built from this checkout: the module for a kernel of the lab, and the userspace tools.
 
+# What make and cargo say of what they do, not of what they found.
+NOISE='^(make(\[[0-9]+\])?: |  [A-Z]+ (\[M\]|[A-Z]* )? *[^ ]+$|Skipping BTF )'
+NOISE="$NOISE|^ *(Compiling|Finished|Downloaded|Downloading|Updating|Locking|Adding|Blocking) "
+
 # Runs a build step whose log is shown on failure, and of which only what a compiler had to say is
 # shown on success. Two runs in one checkout wait for each other.
 build_step() {
@@ -14,7 +18,7 @@ build_step() {
 	LAB_TAIL=200 step "$title" "$log" "$@" || rc=$?
 	exec {fd}>&-
 	[ "$rc" -eq 0 ] || die "$title: failed; the compiler's words are above and in $log"
-	grep -vE '^(make(\[[0-9]+\])?: |  [A-Z]+ (\[M\]|[A-Z]* )? *[^ ]+$| *(Compiling|Finished|Downloaded|Downloading|Updating|Locking|Adding|Blocking) |Skipping BTF )' "$log" >&2 || true
+	grep -vE "$NOISE" "$log" >&2 || true
 	chown -h "$(owner_ids)" "$log" "$BUILD/.lock"
 }
 
@@ -43,6 +47,7 @@ build_module() {
 # the `oxen` command at build/oxen.
 build_tools() {
 	need_root
+	# shellcheck disable=SC2016 # expanded inside the root.
 	build_step "oxen command" "$BUILD/tools.log" \
 		in_checkout --env "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-static" \
 		--chdir "$CHECKOUT/tools" -- bash -euc '

@@ -24,7 +24,7 @@ host_mirror() {
 need_mmdebstrap() {
 	command -v mmdebstrap >/dev/null && return
 	command -v apt-get >/dev/null ||
-		die "this host has no apt-get: install mmdebstrap (Debian's, Ubuntu's or your distribution's package) and run again"
+		die "this host has no apt-get: install your distribution's mmdebstrap and run again"
 	local log=$CACHE/logs/mmdebstrap-install.log
 	install_mmdebstrap() {
 		export DEBIAN_FRONTEND=noninteractive
@@ -87,6 +87,7 @@ need_root() {
 # is ours unless that is a terminal.
 in_root() {
 	local rc=0 enter=(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child "$LAB/inside" "$ROOT")
+	# shellcheck disable=SC2031 # it is meant for the subshell.
 	if [ -n "${LAB_FOREGROUND:-}" ]; then
 		"${enter[@]}" "$@" || rc=$?
 	else

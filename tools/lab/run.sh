@@ -83,11 +83,11 @@ run_guest() {
 	boot_machine share '' "${binds[@]}" || rc=$?
 	if [ -n "$script" ]; then
 		cp "$RUN/console.log" "$BUILD/vm/guest-console.log" 2>/dev/null || true
-		status=$(tr -cd 0-9 <"$RUN/guest-status" 2>/dev/null || true)
+		status=$(number_in "$RUN/guest-status")
 		machine_failure "$rc"
 		[ -z "$status" ] || return "$status"
 		[ -n "$MACHINE_DIED" ] || {
-			printf 'run: the guest ended before the script did (oxen run: status %d); what its console carried:\n' "$rc" >&2
+			printf 'run: the guest ended before the script (oxen: status %d); from its console:\n' "$rc" >&2
 			tail -n 40 "$RUN/console.log" | sed 's/^/    /' >&2
 		}
 		[ "$rc" -ne 0 ] || rc=255

@@ -16,6 +16,7 @@ make_vm_initramfs() {
 	cp "$LAB/vm-init" "$part/tree/init"
 	local binds
 	mapfile -t binds < <(kernel_binds)
+	# shellcheck disable=SC2016 # expanded inside the root.
 	step "initramfs of the host machine" "$CACHE/logs/vm-initramfs.log" \
 		in_root "${binds[@]}" --rw "$part/tree" /lab/tree --rw "$part" /lab/out -- bash -euc '
 		for m in $1; do
@@ -41,6 +42,7 @@ need_vm_initramfs() {
 	local name
 	name=$(vm_initramfs_name)
 	ensure_entry "$name" make_vm_initramfs
+	# shellcheck disable=SC2034 # for the caller.
 	VM_INITRAMFS=$CACHE/$name/initramfs
 }
 
@@ -58,6 +60,9 @@ end_run() {
 	[ -z "$TTY" ] || stty "$TTY" 2>/dev/null || true
 	rm -rf -- "$RUN"
 }
+
+# Prints the number that a file holds, if there is one.
+number_in() { [ ! -s "$1" ] || tr -cd 0-9 <"$1"; }
 
 # Sets interactive and stdin to what our own terminal or pipes ask for.
 stdio_kind() {
@@ -93,7 +98,7 @@ boot_machine() {
 		: >"$LOG"
 	fi
 	chown "$(owner_ids)" "$LOG"
-	status=$(tr -cd 0-9 <"$RUN/status" 2>/dev/null || true)
+	status=$(number_in "$RUN/status")
 	if [ -n "$status" ]; then
 		MACHINE_DIED=
 		return "$status"

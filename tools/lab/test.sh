@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# `make test`: every suite, its log in build/test, and the sums.
+
+TEST=$BUILD/test
+SUITES=()
+
+# Runs a suite and keeps its log with its status; a failure does not end the run.
+suite() {
+	local name=$1 rc=0 log
+	shift
+	log=$TEST/$name.log
+	SUITES+=("$log")
+	step "test: $name" "$log" "$@" || rc=$?
+	printf '\nSTATUS %d\n' "$rc" >>"$log"
+}
+
+# The lab's own tests.
+suite_lab() { in_checkout -- "$LAB/test_lab.py"; }
+
+# Everything in tools/ that runs on the host, the module's pure rooms among it.
+suite_host() {
+	in_checkout --chdir "$CHECKOUT/tools" -- cargo test --workspace --locked --no-fail-fast
+}
+
+# The same rooms under loom, which tries every order of what several threads do.
+suite_loom() {
+	in_checkout --env "CARGO_TARGET_DIR=$BUILD/cargo-loom" --env RUSTFLAGS="--cfg loom" --chdir "$CHECKOUT/tools" -- \
+		cargo test --release --locked -p oxen-host-tests loom
+}
+
+# The kselftests, built for the host machine.
+build_selftests() {
+	make_build_dir "$BUILD/selftests" "$BUILD/kselftest"
+	build_step "selftests" "$BUILD/selftests.log" \
+		in_checkout -- make -C selftests "O=$BUILD/selftests" "INSTALL_PATH=$BUILD/kselftest" install
+}
+
+# One target of the kselftests in a machine of its own: what one breaks does not touch the next.
+suite_selftest() {
+	"$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" --timeout "${OXEN_TIMEOUT:-1800}" \
+		--serial "$TEST/selftest-$1.kernel.log" -- "$LAB/vm-suite" "$BUILD/kselftest" "$1"
+}
+
+suite_kunit() {
+	"$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" --serial "$TEST/kunit.kernel.log" -- "$LAB/vm-suite" kunit
+}
+
+# What a person does first: a guest, and a script in it. Once, or as often as the argument says.
+suite_run() {
+	local times=${1:-1} n script out bad=0
+	script=$(mktemp)
+	cat >"$script" <<-'EOF'
+		cat /proc/version
+		nproc
+		dmesg | grep -i xen
+		echo to standard error >&2
+		exit 3
+	EOF
+	printf 'TAP version 13\n1..%d\n' $((times * 5))
+	local number=0
+	check() {
+		number=$((number + 1))
+		if eval "$2"; then
+			echo "ok $number $1"
+		else
+			bad=1
+			echo "not ok $number $1"
+			printf '%s\n' "$out" | sed 's/^/#   /'
+		fi
+	}
+	for ((n = 1; n <= times; n++)); do
+		local rc=0
+		out=$("$LAB/lab" run "$script") || rc=$?
+		check "run $n: the script's status comes back" '[ "$rc" -eq 3 ]'
+		check "run $n: the guest is Debian's kernel" '[[ $out == *"Linux version $RELEASE"* ]]'
+		check "run $n: it has two processors" 'grep -qx 2 <<<"$out"'
+		check "run $n: it knows that it is a Xen PVH guest" \
+			'grep -q "Booting paravirtualized kernel on Xen PVH" <<<"$out"'
+		check "run $n: the host's kernel does not complain" \
+			'! grep -E "BUG:|WARNING:|Oops|Call Trace|lockup|unchecked MSR" "$BUILD/vm/kernel.log"'
+	done
+	rm -f "$script"
+	return $bad
+}
+
+# Runs all suites. Arguments: `long` for the long ones too.
+run_tests() {
+	local long=${1:-} targets target failed=0
+	local start=$SECONDS flavour=stock
+	VM_OPTIONS=()
+	[ -z "${OXEN_LONG:-}" ] || long=long
+	if [ "${DEBUG:-}" = 1 ]; then
+		flavour=debug
+		VM_OPTIONS=(--debug)
+	fi
+	need_kernel
+	[ $flavour = stock ] || need_debug_kernel
+	make_build_dir "$TEST"
+	rm -f "$TEST"/*.log "$TEST/summary"
+
+	suite lab suite_lab
+	suite lint lint
+	suite host suite_host
+	suite loom suite_loom
+	build_module $flavour
+	build_tools
+	build_selftests
+	[ $flavour = stock ] || suite kunit suite_kunit
+	if [ "$long" = long ]; then suite run suite_run 20; else suite run suite_run; fi
+	mapfile -t targets < <(cut -d: -f1 "$BUILD/kselftest/kselftest-list.txt" | uniq)
+	for target in "${targets[@]}"; do
+		suite "selftest-$target" suite_selftest "$target"
+	done
+
+	in_checkout -- "$LAB/collect.py" "$TEST/summary" "${SUITES[@]}" >&2 || failed=1
+	say "tests took $(elapsed $((SECONDS - start))); the logs are in build/test"
+	return $failed
+}

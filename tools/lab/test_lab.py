@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of the lab itself: the collector, the console reader, the floors, the cache. Prints TAP."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+
+LAB = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(LAB))
+sys.dont_write_bytecode = True
+
+# pylint: disable=wrong-import-position
+import collect
+import floors
+
+
+def sums(text):
+    found = collect.count(textwrap.dedent(text))
+    return found.passed, found.failed, found.skipped
+
+
+class Collect(unittest.TestCase):
+    """the collector"""
+
+    def test_plain_tap(self):
+        """counts plain TAP"""
+        log = """\
+            TAP version 13
+            1..4
+            ok 1 one
+            not ok 2 two
+            ok 3 three # SKIP no hardware
+            ok 4 four
+
+            STATUS 1
+            """
+        self.assertEqual(sums(log), (2, 1, 1))
+
+    def test_nested_counts_once(self):
+        """counts nested results and not the test that holds them"""
+        log = """\
+            TAP version 13
+            1..2
+            # selftests: a: b
+            # TAP version 13
+            # 1..3
+            # ok 1 x
+            # ok 2 y # SKIP
+            # not ok 3 z
+            not ok 1 selftests: a: b # exit=1
+            # hello
+            ok 2 selftests: a: c
+            STATUS 1
+            """
+        self.assertEqual(sums(log), (2, 1, 1))
+
+    def test_missing_results_fail(self):
+        """counts a planned result that never came as a failure"""
+        self.assertEqual(sums("1..3\nok 1 a\nSTATUS 0\n"), (1, 2, 0))
+        self.assertEqual(sums("1..1\n# 1..3\n# ok 1 a\nnot ok 1 t # exit=139\nSTATUS 1\n"), (1, 2, 0))
+
+    def test_killed_suite_fails(self):
+        """counts a suite that was killed, that says nothing, or that fails in silence as a failure"""
+        self.assertEqual(sums("1..1\nok 1 a\n"), (1, 1, 0))
+        self.assertEqual(sums("nothing\nSTATUS 0\n"), (0, 1, 0))
+        self.assertEqual(sums("1..1\nok 1 a\nSTATUS 255\n"), (1, 1, 0))
+
+    def test_failure_outside_nested(self):
+        """counts a test whose nested results are good and which yet failed"""
+        self.assertEqual(sums("1..1\n# 1..1\n# ok 1 a\nnot ok 1 t # exit=1\nSTATUS 1\n"), (1, 1, 0))
+
+    def test_skipped_whole(self):
+        """counts a test that skips itself once"""
+        self.assertEqual(sums("1..1\n# 1..0 # SKIP no\nok 1 t # SKIP\nSTATUS 0\n"), (0, 0, 1))
+
+    def test_two_documents(self):
+        """counts two documents in one log"""
+        log = "1..1\n# 1..1\n# ok 1 a\nok 1 t\nTAP version 13\n1..2\nok 1 u\nok 2 v\nSTATUS 0\n"
+        self.assertEqual(sums(log), (3, 0, 0))
+
+    def test_ktap(self):
+        """counts KUnit's output"""
+        log = """\
+            KTAP version 1
+            1..2
+                KTAP version 1
+                # Subtest: words
+                1..2
+                ok 1 first
+                not ok 2 second
+            not ok 1 words
+                KTAP version 1
+                1..1
+                    KTAP version 1
+                    1..2
+                    ok 1 p
+                    ok 2 q
+                ok 1 many
+            ok 2 more
+            STATUS 0
+            """
+        self.assertEqual(sums(log), (3, 1, 0))
+
+    def test_cargo(self):
+        """counts cargo's sums"""
+        log = """\
+            running 3 tests
+            test a::b ... ok
+            test a::c ... FAILED
+            test a::d ... ignored
+            test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out
+            running 1 test
+            test e ... ok
+            test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out
+            STATUS 101
+            """
+        self.assertEqual(sums(log), (2, 1, 1))
+
+    def test_cargo_that_does_not_compile(self):
+        """counts tests that do not compile as a failure"""
+        self.assertEqual(sums("error[E0425]: cannot find\nSTATUS 101\n"), (0, 1, 0))
+
+
+class GuestOutput(unittest.TestCase):
+    """the console reader"""
+
+    def read(self, *pieces):
+        with tempfile.TemporaryDirectory() as folder:
+            status = pathlib.Path(folder, "status")
+            with subprocess.Popen(
+                [LAB / "guest-output", "T0", os.path.join(folder, "log"), status],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as reader:
+                for piece in pieces:
+                    reader.stdin.write(piece)
+                    reader.stdin.flush()
+                reader.stdin.close()
+                output = reader.stdout.read()
+            log = pathlib.Path(folder, "log").read_bytes()
+            self.assertEqual(log, b"".join(pieces))
+            return output, status.read_text(encoding="ascii") if status.exists() else None
+
+    def test_whole(self):
+        """passes on what the script printed, and its status"""
+        console = b"noise\nOXEN-BEGIN T0\na\nb\n\nOXEN-END T0 7\nreboot: Power down\n"
+        self.assertEqual(self.read(console), (b"a\nb\n", "7"))
+
+    def test_in_single_bytes(self):
+        """takes the console in pieces of any size"""
+        console = b"x\r\nOXEN-BEGIN T0\r\nOXEN-EN\nlast line\nOXEN-END T0 0\r\nmore"
+        pieces = [bytes([byte]) for byte in console]
+        self.assertEqual(self.read(*pieces), (b"OXEN-EN\nlast line", "0"))
+
+    def test_other_token(self):
+        """does not take another's marks for its own"""
+        console = b"OXEN-BEGIN T0\nOXEN-BEGIN T1\nOXEN-END T1 9\n\nOXEN-END T0 1\n"
+        self.assertEqual(self.read(console), (b"OXEN-BEGIN T1\nOXEN-END T1 9\n", "1"))
+
+    def test_crash(self):
+        """passes on all there is when the guest dies"""
+        self.assertEqual(self.read(b"OXEN-BEGIN T0\nhalf\nway"), (b"half\nway", None))
+
+    def test_no_output(self):
+        """knows a script that prints nothing"""
+        self.assertEqual(self.read(b"OXEN-BEGIN T0\n\nOXEN-END T0 0\n"), (b"", "0"))
+
+
+class Floors(unittest.TestCase):
+    """the floors"""
+
+    def check(self, **files):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                path = pathlib.Path(folder, "rust", name.replace("__", "/") + ".rs")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(content, encoding="utf-8")
+            return floors.check(pathlib.Path(folder))
+
+    def test_down(self):
+        """let imports go down"""
+        self.assertEqual(self.check(domain="use crate::{evtchn::A, mm::P2m};", mm="use crate::abi::X;"), [])
+
+    def test_up(self):
+        """see imports that go up, at their line"""
+        (found,) = self.check(mm__p2m="\n// crate::run is fine here\nuse crate::domain::Domain;")
+        self.assertIn("rust/mm/p2m.rs:3:", found)
+
+    def test_grouped(self):
+        """see them in a group"""
+        (found,) = self.check(mm="use crate::{\n    abi::X, //\n    domain::Domain, //\n};")
+        self.assertIn("`domain`", found)
+
+    def test_circle(self):
+        """see a circle on one floor"""
+        (found,) = self.check(evtchn="use crate::time::T;", time="use crate::evtchn::E;")
+        self.assertIn("circle", found)
+
+    def test_tests_may(self):
+        """let tests look anywhere"""
+        source = "fn f() {}\n#[cfg(test)]\nmod tests { use crate::domain::D; }\n"
+        self.assertEqual(self.check(mm=source), [])
+        self.assertEqual(self.check(mm="#[cfg(test)]\nmod world;", mm__world="use crate::run::R;"), [])
+
+
+class Cache(unittest.TestCase):
+    """the cache"""
+
+    def bash(self, folder, script, **options):
+        text = f'. "{LAB}/common.sh"\nCACHE={folder}\nmkdir -p "$CACHE/locks"\n{script}'
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+
+    def test_made_once(self):
+        """makes an entry once when two runs want it"""
+        with tempfile.TemporaryDirectory() as folder:
+            make = 'make() { echo x >>"$CACHE/made"; sleep 0.5; echo whole >"$1/f"; }; ensure_entry e-1 make'
+            script = f"({make}) & ({make}) & wait; cat $CACHE/e-1/f $CACHE/made"
+            self.assertEqual(self.bash(folder, script).stdout, "whole\nx\n")
+
+    def test_half_made(self):
+        """never shows a half-made entry, and makes it anew"""
+        with tempfile.TemporaryDirectory() as folder:
+            dies = 'make() { echo half >"$1/f"; exit 9; }; ensure_entry e-1 make'
+            self.assertEqual(self.bash(folder, dies).returncode, 9)
+            self.assertFalse(pathlib.Path(folder, "e-1").exists())
+            whole = 'make() { [ ! -e "$1/f" ]; echo whole >"$1/f"; }; ensure_entry e-1 make; cat $CACHE/e-1/f'
+            self.assertEqual(self.bash(folder, whole).stdout, "whole\n")
+            self.assertFalse(pathlib.Path(folder, "part-e-1").exists())
+
+    def test_sweeps(self):
+        """sweeps what dead runs left and nothing that is locked"""
+        with tempfile.TemporaryDirectory() as folder:
+            script = """
+                mkdir $CACHE/part-dead-1 $CACHE/part-live-1
+                (flock -x 9; sleep 1) 9>$CACHE/locks/live-1 &
+                sleep 0.3
+                sweep_cache
+                ls $CACHE
+            """
+            self.assertEqual(self.bash(folder, script).stdout, "locks\npart-live-1\n")
+
+    def test_key(self):
+        """gives a key that each part changes"""
+        with tempfile.TemporaryDirectory() as folder:
+            script = "key_of a b; key_of ab; key_of a b c; key_of a b"
+            keys = self.bash(folder, script).stdout.split()
+            self.assertEqual(len(set(keys)), 3)
+            self.assertEqual(keys[0], keys[3])
+
+    def test_folder(self):
+        """is where OXEN_CACHE, XDG_CACHE_HOME or HOME says"""
+        with tempfile.TemporaryDirectory() as folder:
+            places = (
+                ({"OXEN_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/a/oxen\n"),
+                ({"XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/b/oxen\n"),
+                ({"HOME": "/c"}, "/c/.cache/oxen\n"),
+            )
+            for env, expected in places:
+                env["PATH"] = os.environ["PATH"]
+                self.assertEqual(self.bash(folder, "cache_dir", env=env).stdout, expected)
+
+    def test_no_space(self):
+        """says in one line that the disk is full"""
+        with tempfile.TemporaryDirectory() as folder:
+            done = self.bash(folder, 'need_space "$CACHE/not/there" 999999999 "a test"')
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, r"\Aoxen: no space for a test: .*OXEN_CACHE.*\n\Z")
+
+
+class Tap(unittest.TestResult):
+    """Prints each result as TAP."""
+
+    number = 0
+
+    def result(self, test, reason=None):
+        self.number += 1
+        name = f"{type(test).__doc__} {test.shortDescription()}"
+        print(f"{'not ok' if reason else 'ok'} {self.number} {name}")
+        if reason:
+            print(textwrap.indent(reason.rstrip(), "#   "))
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.result(test)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.result(test, self.failures[-1][1])
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.result(test, self.errors[-1][1])
+
+
+def main():
+    tests = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+    print(f"TAP version 13\n1..{tests.countTestCases()}")
+    result = Tap()
+    tests.run(result)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
