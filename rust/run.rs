@@ -43,6 +43,7 @@ use crate::hw::{
     Backend,
     Vcpu as _, //
 };
+use crate::mm::frames::FrameCache;
 use crate::policy::cpuid::CpuPolicy;
 use crate::policy::DomainView;
 use crate::sys::irq;
@@ -91,6 +92,7 @@ struct Running<'a, B: Backend> {
     /// Whether an interrupt window was asked for.
     window: bool,
     insn: fetch::Insn,
+    frames: FrameCache,
 }
 
 /// Whether the vCPU goes on.
@@ -207,6 +209,7 @@ fn run_until_stop<B: Backend>(
         armed: None,
         window: false,
         insn: fetch::Insn::new(),
+        frames: FrameCache::new(),
     };
     running.refresh_view();
     running.write_time();

@@ -72,8 +72,6 @@ errnos! {
     EINVAL = 22;
     /// Not for this kind of file descriptor.
     ENOTTY = 25;
-    /// File too large. Not Xen's: Linux's event channel device answers so when events were lost.
-    EFBIG = 27;
     /// No space left in a table.
     ENOSPC = 28;
     /// Out of range.

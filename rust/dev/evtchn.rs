@@ -27,8 +27,7 @@ use crate::abi::errno::{
     ENODEV,
     ENOTCONN,
     ENOTTY,
-    EFAULT,
-    EFBIG, //
+    EFAULT, //
 };
 use crate::abi::evtchn_dev as abi;
 use crate::domain::host::Queue;
@@ -171,7 +170,8 @@ impl Device for Evtchn {
         let batch = batch.get_mut(..room.min(BATCH)).ok_or(EINVAL)?;
         loop {
             match this.queue.take(batch) {
-                None => return Err(EFBIG),
+                // As Linux's own device answers; Xen has no such number.
+                None => return Err(kernel::error::code::EFBIG.into()),
                 Some(0) if file.is_nonblocking() => return Err(EAGAIN),
                 Some(0) => {
                     if this.queue.wait() {

@@ -11,6 +11,7 @@ use crate::emulate::CodeWidth;
 use crate::hw::state::{
     SegmentName,
     CR0_PE,
+    CR4_LA57,
     EFER_LMA,
     RFLAGS_VM, //
 };
@@ -117,8 +118,23 @@ impl<B: Backend> Running<'_, B> {
         self.skip_by_decoding(expected, irqs)
     }
 
+    /// In 64-bit code, which is nearly always, from remembered frames.
     #[inline]
     fn skip_by_decoding(&mut self, expected: Skip, irqs: &IrqsOff) -> Option<u64> {
+        let long = self.hw.efer() & EFER_LMA != 0 && self.hw.segment(SegmentName::Cs).long();
+        if long && self.hw.cr4() & CR4_LA57 == 0 {
+            let rip = self.hw.rip();
+            let code = self.frames.code(&self.domain.p2m, self.hw.cr3(), rip, irqs);
+            if let Some(len) = code.and_then(|code| skip_len(code.get(..15)?, CodeWidth::Bits64, expected)) {
+                return Some(rip.wrapping_add(len.into()));
+            }
+        }
+        self.skip_by_walking(expected, irqs)
+    }
+
+    /// In any code.
+    #[inline(never)]
+    fn skip_by_walking(&mut self, expected: Skip, irqs: &IrqsOff) -> Option<u64> {
         let width = self.code_width();
         let paging = self.paging();
         let at = self.code_address(width);

@@ -30,6 +30,9 @@ impl<B: Backend> Running<'_, B> {
         let generation = p2m.generation();
         let flush = generation != *self.generation;
         *self.generation = generation;
+        if flush {
+            self.frames.clear();
+        }
         self.hw.begin(&preempt, &irqs, flush);
         self.vcpu.set_running_on(Some(preempt.cpu()));
 
@@ -78,17 +81,17 @@ impl<B: Backend> Running<'_, B> {
     fn enter_until_exit(&mut self, irqs: &IrqsOff) -> Exit {
         loop {
             let exit = self.hw.enter(irqs);
-            let answered = match exit {
-                Exit::Hypercall => self.fast_hypercall(irqs),
-                Exit::Cpuid => self.fast_cpuid(irqs),
-                Exit::MsrRead => self.fast_msr_read(irqs),
-                Exit::MsrWrite => self.fast_msr_write(irqs),
+            let (answered, kind) = match exit {
+                Exit::Hypercall => (self.fast_hypercall(irqs), kind(Exit::Hypercall)),
+                Exit::Cpuid => (self.fast_cpuid(irqs), kind(Exit::Cpuid)),
+                Exit::MsrRead => (self.fast_msr_read(irqs), kind(Exit::MsrRead)),
+                Exit::MsrWrite => (self.fast_msr_write(irqs), kind(Exit::MsrWrite)),
                 exit => return exit,
             };
             if !answered {
                 return exit;
             }
-            self.vcpu.count_exit(kind(exit));
+            self.vcpu.count_exit(kind);
         }
     }
 
