@@ -77,7 +77,7 @@ suite_run() {
 		check "run $n: the guest is Debian's kernel" '[[ $out == *"Linux version $RELEASE"* ]]'
 		check "run $n: it has two processors" 'grep -qx 2 <<<"$out"'
 		check "run $n: it knows that it is a Xen PVH guest" \
-			'grep -q "Booting paravirtualized kernel on Xen PVH" <<<"$out"'
+			'grep -q "Booting \(paravirtualized \)\?kernel on Xen PVH" <<<"$out"'
 		check "run $n: the host's kernel does not complain" \
 			'! grep -E "BUG:|WARNING:|Oops|Call Trace|lockup|unchecked MSR" "$BUILD/vm/kernel.log"'
 	done
