@@ -9,18 +9,18 @@
  * part of the count.
  */
 
-#define WARM	1000
-#define TIMES	10000
+	.set	WARM, 1000
+	.set	TIMES, 10000
 
-#define XEN_ELFNOTE_PHYS32_ENTRY	18
-#define __HYPERVISOR_xen_version	17
-#define __HYPERVISOR_sched_op		29
-#define SCHEDOP_shutdown		2
-#define MSR_APIC_BASE			0x1b
+	.set	XEN_ELFNOTE_PHYS32_ENTRY, 18
+	.set	__HYPERVISOR_xen_version, 17
+	.set	__HYPERVISOR_sched_op, 29
+	.set	SCHEDOP_shutdown, 2
+	.set	MSR_APIC_BASE, 0x1b
 
-#define PORT_LOG	0xe9	/* QEMU's debug console, Xen's guest log */
-#define PORT_SERVED	0x80	/* served outside the kernel: QEMU's own, or an ioreq server's */
-#define PORT_EXIT	0xf4	/* QEMU's isa-debug-exit; nobody's on Xen */
+	.set	PORT_LOG, 0xe9	/* QEMU's debug console, Xen's guest log */
+	.set	PORT_SERVED, 0x80	/* served outside the kernel: QEMU's own, or an ioreq server's */
+	.set	PORT_EXIT, 0xf4	/* QEMU's isa-debug-exit; nobody's on Xen */
 
 	.section .note.pvh, "a", @note
 	.align	4
@@ -44,7 +44,7 @@ shutdown_arg:
 	.code32
 
 /* Runs the instructions given TIMES times, and prints what a round took under a name. */
-	.macro	measure name:req, body:vararg
+	.macro	measure name:req, body:req
 	mov	$WARM, %esi
 1:	\body
 	dec	%esi
@@ -73,11 +73,11 @@ start:
 	cld
 	mov	$stack_end, %esp
 
-	measure	cpuid	xor %eax, %eax; cpuid
+	measure	cpuid, "xor %eax, %eax; cpuid"
 	/* xen_version(XENVER_version, NULL): answered by Xen and oxen, refused by KVM, at once by each. */
-	measure	vmmcall	mov $__HYPERVISOR_xen_version, %eax; xor %ebx, %ebx; vmmcall
-	measure	rdmsr	mov $MSR_APIC_BASE, %ecx; rdmsr
-	measure	out	out %al, $PORT_SERVED
+	measure	vmmcall, "mov $__HYPERVISOR_xen_version, %eax; xor %ebx, %ebx; vmmcall"
+	measure	rdmsr, "mov $MSR_APIC_BASE, %ecx; rdmsr"
+	measure	out, "out %al, $PORT_SERVED"
 
 	xor	%eax, %eax
 	out	%al, $PORT_EXIT

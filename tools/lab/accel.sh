@@ -34,7 +34,7 @@ find_accel() {
 accel_args() {
 	case $1 in
 	kvm) printf '%s\n' -accel kvm -cpu host,+svm ;;
-	tcg) printf '%s\n' -accel tcg,thread=multi -cpu EPYC-v1,+svm,+npt ;;
+	tcg) printf '%s\n' -accel tcg -cpu EPYC-v1,+svm,+npt ;;
 	*)
 		echo "oxen: OXEN_ACCEL is '$1'; kvm and tcg are known" >&2
 		return 1

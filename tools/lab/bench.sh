@@ -12,6 +12,6 @@ run_bench() {
 		in_checkout -- gcc -m32 -nostdlib -static -no-pie -Wl,--build-id=none -T selftests/lib/guest.ld \
 		-o "$BUILD/bench/loops.elf" tools/bench/loops.S
 	say "counting instructions: one processor, one instruction a nanosecond"
-	OXEN_ACCEL=tcg "$CHECKOUT/tools/vm" --no-build --icount --memory 1G -- \
+	"$CHECKOUT/tools/vm" --no-build --icount --memory 1G -- \
 		"$CHECKOUT/tools/bench/inside" "$BUILD/bench/loops.elf" "$BUILD/oxen" </dev/null
 }
