@@ -136,7 +136,8 @@ fn advance(args: &mut Args, done: u32, size: usize) -> Result<i64> {
 /// Finds the domain whose table an operation is about.
 fn target(caller: &Caller<'_>, domid: DomId) -> GntResult<Arc<Domain>> {
     caller.target(domid).map_err(|errno: Errno| {
-        if errno == EPERM {
+        // Xen looks for the domain first; mapping and copying tell as much to everybody.
+        if errno == EPERM && caller.hypervisor.domain(domid).is_ok() {
             Gntst::PERMISSION_DENIED
         } else {
             Gntst::BAD_DOMAIN
