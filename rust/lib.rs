@@ -20,6 +20,7 @@ mod run;
 mod start;
 mod sys;
 mod time;
+mod trace;
 mod vlapic;
 
 use kernel::prelude::*;

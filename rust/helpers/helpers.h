@@ -125,6 +125,14 @@ void oxen_module_get(void);
 void oxen_module_put(void);
 const u8 *oxen_build_id(u32 *len);
 
+/* Tracepoints: the functions are made by trace/events.c. */
+void rust_do_trace_oxen_first_entry(u32 domid, u32 vcpu, u64 rip);
+void rust_do_trace_oxen_exit(u32 domid, u32 vcpu, u32 kind, u64 rip);
+void rust_do_trace_oxen_npf(u32 domid, u32 vcpu, u64 gpa, u32 flags);
+void rust_do_trace_oxen_hypercall(u32 domid, s32 vcpu, u64 op, u64 arg0, u64 arg1, s64 result);
+void rust_do_trace_oxen_domain(u32 domid, u32 event, u32 code);
+void rust_do_trace_oxen_inject(u32 domid, u32 vcpu, u32 kind, u32 vector);
+
 /* The log. */
 bool oxen_log_allowed(void);
 
