@@ -37,6 +37,7 @@ use crate::abi::errno::{
 };
 use crate::abi::xen;
 use crate::sys::irq;
+use crate::trace;
 use caller::Caller;
 
 /// The arguments of a hypercall. A handler that returns `ERESTART` has changed them to what remains.
@@ -102,7 +103,18 @@ fn handler(caller: &Caller<'_>, op: u64) -> Result<Handler> {
 
 /// Performs one hypercall step. `Err(ERESTART)` asks to be called again with the same `args`.
 pub(crate) fn dispatch(caller: &Caller<'_>, op: u64, args: &mut Args) -> Result<i64> {
-    handler(caller, op)?(caller, args)
+    let [arg0, arg1, ..] = *args;
+    let result = handler(caller, op).and_then(|handler| handler(caller, args));
+    trace::hypercall(|| trace::Hypercall {
+        domid: caller.domain.id().into(),
+        // CAST: There are 128 vCPUs at most.
+        vcpu: caller.vcpu().map_or(-1, |vcpu| vcpu.id() as i32),
+        op,
+        arg0,
+        arg1,
+        result: result.unwrap_or_else(|errno| errno.to_raw().into()),
+    });
+    result
 }
 
 /// Performs a hypercall for a tool, to its end.

@@ -51,6 +51,7 @@ use crate::sys::thread::{
     self,
     Thread, //
 };
+use crate::trace;
 use crate::vlapic;
 
 /// What a vCPU's thread is made with.
@@ -120,8 +121,16 @@ impl<B: Backend> thread::Run for VcpuThread<B> {
             }
         };
         let mut generation = 0;
+        let mut entered = false;
         while wait_until_runnable(&self.domain, vcpu, hypervisor) {
             let mut owned = vcpu.owned().lock();
+            if !core::mem::replace(&mut entered, true) {
+                trace::first_entry(|| trace::FirstEntry {
+                    domid: self.domain.id().into(),
+                    vcpu: self.id,
+                    rip: owned.state.rip,
+                });
+            }
             run_until_stop::<B>(&self.domain, vcpu, hypervisor, &mut owned, &mut hw, &mut generation);
         }
     }

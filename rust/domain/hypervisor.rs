@@ -62,6 +62,10 @@ use crate::sys::atomic::{
 use crate::sys::global::Global;
 use crate::sys::irq;
 use crate::sys::thread::Thread;
+use crate::trace::{
+    self,
+    DomainEvent, //
+};
 
 /// The hypervisor, once the module has started.
 pub(crate) static HYPERVISOR: Global<Hypervisor> = Global::new();
@@ -225,6 +229,7 @@ impl Hypervisor {
             core::mem::replace(&mut *domains, list)
         };
         drop(old);
+        trace::domain_event(id, DomainEvent::Created, 0);
         Ok(domain)
     }
 

@@ -19,6 +19,10 @@ use crate::abi::errno::{
 };
 use crate::evtchn::topology;
 use crate::sys::alloc::KVec;
+use crate::trace::{
+    self,
+    DomainEvent, //
+};
 
 /// Reason codes of a shutdown (`SHUTDOWN_*`).
 pub(crate) mod reason {
@@ -126,13 +130,15 @@ impl Domain {
     ///
     /// `ESRCH` if the domain is dying; `EINVAL` if it was paused more often than can be counted.
     pub(crate) fn pause(&self) -> Result {
-        {
+        let count = {
             let mut life = self.life.lock();
             if life.dying {
                 return Err(ESRCH);
             }
             life.paused = life.paused.checked_add(1).ok_or(EINVAL)?;
-        }
+            life.paused
+        };
+        trace::domain_event(self.id(), DomainEvent::Paused, count);
         self.kick_all();
         self.wait_stopped();
         Ok(())
@@ -163,6 +169,7 @@ impl Domain {
             }
             life.shutting_down = Some(code);
         }
+        trace::domain_event(self.id(), DomainEvent::Shutdown, code.into());
         if crate::sys::log::allowed() {
             pr_info!("d{}: shut down, reason {}\n", self.id(), reason::name(code));
         }
@@ -177,6 +184,7 @@ impl Domain {
         if crate::sys::log::allowed() {
             pr_info!("d{}: crashed: {}\n", self.id(), why);
         }
+        trace::domain_event(self.id(), DomainEvent::Crashed, reason::CRASH.into());
         self.shutdown(hypervisor, reason::CRASH);
     }
 
@@ -195,6 +203,7 @@ impl Domain {
             life.shut_down = false;
             life.shutting_down = None;
         }
+        trace::domain_event(self.id(), DomainEvent::Resumed, 0);
         self.kick_all();
         Ok(())
     }
@@ -223,6 +232,7 @@ impl Domain {
             }
             life.dying = true;
         }
+        trace::domain_event(self.id(), DomainEvent::Dying, 0);
         self.kick_all();
         // Dropping a thread ends it and waits for that.
         let threads = core::mem::replace(&mut control.threads, KVec::new());
@@ -241,6 +251,7 @@ impl Domain {
         hypervisor.release_grants(self);
         self.p2m.relinquish();
         hypervisor.forget(self);
+        trace::domain_event(self.id(), DomainEvent::Destroyed, 0);
         hypervisor.raise_virq(VIRQ_DOM_EXC);
         Ok(())
     }

@@ -16,6 +16,10 @@ use crate::hw::{
     Vcpu as _, //
 };
 use crate::sys::atomic::Ordering;
+use crate::trace::{
+    self,
+    InjectKind, //
+};
 
 /// What there is to deliver.
 #[derive(Clone, Copy)]
@@ -59,7 +63,7 @@ impl<B: Backend> Running<'_, B> {
         if self.vcpu.lapic.nmi_pending() {
             if !self.hw.injection_pending() && self.hw.nmi_allowed() {
                 if self.vcpu.lapic.take_nmi() {
-                    self.hw.inject(Event::Nmi);
+                    self.inject(Event::Nmi);
                 }
             } else {
                 waits = true;
@@ -79,12 +83,32 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
+    /// Interrupts the guest with this at its next entry.
+    #[inline]
+    pub(super) fn inject(&mut self, event: Event) {
+        trace::inject(|| {
+            let (kind, vector) = match event {
+                Event::Interrupt(vector) => (InjectKind::Interrupt, vector),
+                Event::Nmi => (InjectKind::Nmi, 2),
+                Event::Exception { vector, .. } => (InjectKind::Exception, vector),
+            };
+            trace::Inject {
+                domid: self.domain.id().into(),
+                vcpu: self.vcpu.id(),
+                // CAST: The enumeration is of that width.
+                kind: kind as u32,
+                vector: vector.into(),
+            }
+        });
+        self.hw.inject(event);
+    }
+
     fn deliver(&mut self, source: Source) {
         match source {
-            Source::Callback(vector) => self.hw.inject(Event::Interrupt(vector)),
+            Source::Callback(vector) => self.inject(Event::Interrupt(vector)),
             Source::Apic(vector) => {
                 if self.owned.lapic.accept(&self.vcpu.lapic, vector) {
-                    self.hw.inject(Event::Interrupt(vector));
+                    self.inject(Event::Interrupt(vector));
                 }
             }
         }

@@ -51,7 +51,7 @@ impl<B: Backend> Running<'_, B> {
             Exit::Cr(access) => self.control_register(access),
             Exit::Dr(access) => self.debug_register(access),
             Exit::Exception { vector, error } => {
-                self.hw.inject(Event::Exception { vector, error });
+                self.inject(Event::Exception { vector, error });
             }
             Exit::Xsetbv => self.xsetbv(),
             // Caches are coherent with everything that a guest has here.
@@ -60,7 +60,7 @@ impl<B: Backend> Running<'_, B> {
                     self.complete(next);
                 }
             }
-            Exit::Undefined => self.hw.inject(UD),
+            Exit::Undefined => self.inject(UD),
             Exit::Shutdown => self.triple_fault(),
             Exit::Invalid => self.crash(format_args!("the processor refuses its state")),
             // The machine suspends or reboots, or this processor goes offline: go on when that is over, or never.
@@ -126,7 +126,7 @@ impl<B: Backend> Running<'_, B> {
         if self.write_msr(msr, value) {
             self.complete(next);
         } else {
-            self.hw.inject(GP0);
+            self.inject(GP0);
         }
     }
 
@@ -179,7 +179,7 @@ impl<B: Backend> Running<'_, B> {
             return;
         };
         if access.number != 4 || !access.write {
-            self.hw.inject(UD);
+            self.inject(UD);
             return;
         }
         let value = self.operand_value(gpr);
@@ -189,7 +189,7 @@ impl<B: Backend> Running<'_, B> {
                 self.owned.view.set_cr4(cr4);
                 self.complete(next);
             }
-            Err(_) => self.hw.inject(GP0),
+            Err(_) => self.inject(GP0),
         }
     }
 
@@ -202,7 +202,7 @@ impl<B: Backend> Running<'_, B> {
             let value = self.operand_value(gpr);
             let value = match access.number {
                 4..=7 if value >> 32 != 0 => {
-                    self.hw.inject(GP0);
+                    self.inject(GP0);
                     return;
                 }
                 // Reserved bits read as the manual says; general detection is not offered.
@@ -254,7 +254,7 @@ impl<B: Backend> Running<'_, B> {
             self.owned.view.set_xcr0(value);
             self.complete(next);
         } else {
-            self.hw.inject(GP0);
+            self.inject(GP0);
         }
     }
 

@@ -22,6 +22,7 @@ use crate::hw::{
 };
 
 use crate::sys::irq::IrqsOff;
+use crate::trace;
 
 /// RFLAGS.TF.
 const RFLAGS_TF: u64 = 1 << 8;
@@ -47,7 +48,7 @@ impl<B: Backend> Running<'_, B> {
         if flags & RFLAGS_TF != 0 && !self.hw.injection_pending() {
             let dr6 = self.hw.dr(6);
             self.hw.set_dr(6, dr6 | DR6_BS);
-            self.hw.inject(Event::Exception {
+            self.inject(Event::Exception {
                 vector: 1,
                 error: None,
             });
@@ -94,6 +95,20 @@ impl<B: Backend> Running<'_, B> {
         let Some(next) = self.skip(Skip::Vmmcall, irqs) else {
             return true;
         };
+        trace::hypercall(|| trace::Hypercall {
+            domid: self.domain.id().into(),
+            // CAST: There are 128 vCPUs at most.
+            vcpu: self.vcpu.id() as i32,
+            op,
+            arg0: first,
+            arg1: if wide {
+                self.hw.gpr(6)
+            } else {
+                self.hw.gpr(1) & 0xffff_ffff
+            },
+            // CAST: The register holds a signed number.
+            result: result as i64,
+        });
         self.hw
             .set_gpr(0, if wide { result } else { result & 0xffff_ffff });
         self.complete(next);
@@ -113,7 +128,7 @@ impl<B: Backend> Running<'_, B> {
                 self.hw.set_gpr(2, value >> 32);
                 self.complete(next);
             }
-            None => self.hw.inject(GP0),
+            None => self.inject(GP0),
         }
         true
     }
@@ -133,7 +148,7 @@ impl<B: Backend> Running<'_, B> {
         if self.write_msr(msr, value) {
             self.complete(next);
         } else {
-            self.hw.inject(GP0);
+            self.inject(GP0);
         }
         // What was written may have made an interrupt deliverable or set a timer.
         !super::msr::has_effect(msr)

@@ -38,6 +38,10 @@ use crate::mm::walk::{
 };
 use crate::policy::cpuid;
 use crate::sys::page::SharedPage;
+use crate::trace::{
+    self,
+    npf_flag, //
+};
 
 /// Iterations of a repeated instruction that are carried out before the guest can be interrupted.
 const BATCH: usize = 64;
@@ -58,9 +62,27 @@ pub(super) struct Place {
 /// The guest as the emulator sees it.
 struct MmioOps<'r, 'v, B: Backend>(&'r mut Running<'v, B>);
 
+/// How a nested page fault is traced.
+fn flags(fault: NestedFault) -> u32 {
+    [
+        (fault.write, npf_flag::WRITE),
+        (fault.fetch, npf_flag::FETCH),
+        (fault.present, npf_flag::PRESENT),
+        (fault.in_page_table, npf_flag::PAGE_TABLE),
+    ]
+    .iter()
+    .fold(0, |bits, &(set, bit)| if set { bits | bit } else { bits })
+}
+
 impl<B: Backend> Running<'_, B> {
     /// Handles a nested page fault.
     pub(super) fn nested_fault(&mut self, fault: NestedFault) {
+        trace::npf(|| trace::Npf {
+            domid: self.domain.id().into(),
+            vcpu: self.vcpu.id(),
+            gpa: fault.gpa,
+            flags: flags(fault),
+        });
         let gfn = fault.gpa >> 12;
         if let Some(leaf) = self.domain.p2m.lookup(gfn) {
             let allowed = leaf.ty.is_page() && (!fault.write || leaf.ty.writable());
@@ -98,7 +120,7 @@ impl<B: Backend> Running<'_, B> {
                     if let Some(cr2) = exception.cr2 {
                         self.hw.set_cr2(cr2);
                     }
-                    self.hw.inject(Event::Exception {
+                    self.inject(Event::Exception {
                         vector: exception.vector,
                         error: exception.error_code,
                     });

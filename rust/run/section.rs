@@ -19,6 +19,7 @@ use crate::sys::irq::{
     IrqsOff,
     NoPreempt, //
 };
+use crate::trace;
 
 impl<B: Backend> Running<'_, B> {
     /// Runs the guest until it exits for a reason that is not answered in the section.
@@ -81,18 +82,47 @@ impl<B: Backend> Running<'_, B> {
     fn enter_until_exit(&mut self, irqs: &IrqsOff) -> Exit {
         loop {
             let exit = self.hw.enter(irqs);
+            // Traced in each arm: between the processor's answer and the choice of the arm nothing may come, or the
+            // compiler makes two choices of it.
             let (answered, kind) = match exit {
-                Exit::Hypercall => (self.fast_hypercall(irqs), kind(Exit::Hypercall)),
-                Exit::Cpuid => (self.fast_cpuid(irqs), kind(Exit::Cpuid)),
-                Exit::MsrRead => (self.fast_msr_read(irqs), kind(Exit::MsrRead)),
-                Exit::MsrWrite => (self.fast_msr_write(irqs), kind(Exit::MsrWrite)),
-                exit => return exit,
+                Exit::Hypercall => {
+                    self.trace_exit(exit);
+                    (self.fast_hypercall(irqs), kind(Exit::Hypercall))
+                }
+                Exit::Cpuid => {
+                    self.trace_exit(exit);
+                    (self.fast_cpuid(irqs), kind(Exit::Cpuid))
+                }
+                Exit::MsrRead => {
+                    self.trace_exit(exit);
+                    (self.fast_msr_read(irqs), kind(Exit::MsrRead))
+                }
+                Exit::MsrWrite => {
+                    self.trace_exit(exit);
+                    (self.fast_msr_write(irqs), kind(Exit::MsrWrite))
+                }
+                exit => {
+                    self.trace_exit(exit);
+                    return exit;
+                }
             };
             if !answered {
                 return exit;
             }
             self.vcpu.count_exit(kind);
         }
+    }
+
+    /// Traces an exit, before anything is done about it.
+    #[inline(always)]
+    fn trace_exit(&self, exit: Exit) {
+        trace::exit(|| trace::Exit {
+            domid: self.domain.id().into(),
+            vcpu: self.vcpu.id(),
+            // CAST: There are 16 kinds.
+            kind: kind(exit) as u32,
+            rip: self.hw.rip(),
+        });
     }
 
     /// Fetches the instruction, if what handles the exit will want to know it.
