@@ -2,6 +2,7 @@
 
 //! The device nodes. Each is a thin shim: it decodes an ioctl and calls a hypercall or a mechanism.
 
+pub(crate) mod debugfs;
 pub(crate) mod evtchn;
 pub(crate) mod hypercall;
 pub(crate) mod ioctl;
@@ -18,6 +19,7 @@ pub(crate) struct Devices {
     _privcmd: Pin<KBox<Registration<privcmd::Privcmd>>>,
     _hypercall: Pin<KBox<Registration<hypercall::Hypercall>>>,
     _evtchn: Pin<KBox<Registration<evtchn::Evtchn>>>,
+    _debugfs: debugfs::DebugFiles,
 }
 
 impl Devices {
@@ -31,6 +33,7 @@ impl Devices {
             _privcmd: Registration::new(module)?,
             _hypercall: Registration::new(module)?,
             _evtchn: Registration::new(module)?,
+            _debugfs: debugfs::DebugFiles::new()?,
         })
     }
 }
