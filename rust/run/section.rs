@@ -86,19 +86,19 @@ impl<B: Backend> Running<'_, B> {
             // compiler makes two choices of it.
             let (answered, kind) = match exit {
                 Exit::Hypercall => {
-                    self.trace_exit(exit);
+                    self.trace_exit(Exit::Hypercall);
                     (self.fast_hypercall(irqs), kind(Exit::Hypercall))
                 }
                 Exit::Cpuid => {
-                    self.trace_exit(exit);
+                    self.trace_exit(Exit::Cpuid);
                     (self.fast_cpuid(irqs), kind(Exit::Cpuid))
                 }
                 Exit::MsrRead => {
-                    self.trace_exit(exit);
+                    self.trace_exit(Exit::MsrRead);
                     (self.fast_msr_read(irqs), kind(Exit::MsrRead))
                 }
                 Exit::MsrWrite => {
-                    self.trace_exit(exit);
+                    self.trace_exit(Exit::MsrWrite);
                     (self.fast_msr_write(irqs), kind(Exit::MsrWrite))
                 }
                 exit => {
@@ -116,13 +116,20 @@ impl<B: Backend> Running<'_, B> {
     /// Traces an exit, before anything is done about it.
     #[inline(always)]
     fn trace_exit(&self, exit: Exit) {
-        trace::exit(|| trace::Exit {
+        trace::exit(|| self.describe(kind(exit)));
+    }
+
+    /// What is traced of an exit. Apart, so that the path that is not traced prepares nothing for it.
+    #[cold]
+    #[inline(never)]
+    fn describe(&self, kind: usize) -> trace::Exit {
+        trace::Exit {
             domid: self.domain.id().into(),
             vcpu: self.vcpu.id(),
             // CAST: There are 16 kinds.
-            kind: kind(exit) as u32,
+            kind: kind as u32,
             rip: self.hw.rip(),
-        });
+        }
     }
 
     /// Fetches the instruction, if what handles the exit will want to know it.
