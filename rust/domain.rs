@@ -26,6 +26,7 @@ pub(crate) mod watchdog;
 
 use core::pin::Pin;
 
+use kernel::new_condvar;
 use kernel::new_mutex;
 use kernel::new_spinlock;
 use kernel::prelude::{
@@ -39,11 +40,7 @@ use kernel::sync::{
     SetOnce,
     SpinLock, //
 };
-use kernel::new_condvar;
-use pin_init::{
-    pin_data,
-    PinInit, //
-};
+use pin_init::pin_data;
 
 use crate::abi::errno::{
     Errno,
@@ -212,12 +209,8 @@ impl Domain {
         } else {
             evtchn::Kind::Guest(shared_info.clone())
         };
-        let ports = evtchn::Ports::new(
-            id,
-            kind,
-            config.max_vcpus as usize,
-            config.max_evtchn_port,
-        )?;
+        let ports =
+            evtchn::Ports::new(id, kind, config.max_vcpus as usize, config.max_evtchn_port)?;
         let grants = gnttab::Table::new(id, serial, limits)?;
         let p2m = P2m::new()?;
         let control = Control {
@@ -404,7 +397,10 @@ impl Domain {
             };
             let state = KBox::new(CpuState::reset(), GFP_KERNEL)?;
             let init = Vcpu::new(id, state, config, self.created_ns);
-            vcpus.push(KBox::pin_init(init, GFP_KERNEL).map_err(Errno::from)?, GFP_KERNEL)?;
+            vcpus.push(
+                KBox::pin_init(init, GFP_KERNEL).map_err(Errno::from)?,
+                GFP_KERNEL,
+            )?;
         }
         for vcpu in vcpus.iter() {
             vcpu.as_ref().attach_timer();

@@ -76,6 +76,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+// The room's face; not all of it has a user in every build.
+#[allow(unused_imports)]
 pub(crate) use self::{
     growth::{
         FrameGrowth,

@@ -3,6 +3,7 @@
 //! oxen: Xen, hosted. The module's root: what starts and stops, in which order.
 
 #![crate_name = "oxen"]
+// The public interface is declared whole, also where nothing uses a part of it yet.
 #![allow(dead_code)]
 
 mod abi;
@@ -17,7 +18,7 @@ mod hypercall;
 mod mm;
 mod policy;
 mod run;
-mod start;
+
 mod sys;
 mod time;
 mod trace;
@@ -37,12 +38,12 @@ module! {
 /// processors are given back, then what was shared goes.
 struct Oxen {
     _devices: dev::Devices,
-    _hypervisor: start::Started,
+    _hypervisor: run::start::Started,
 }
 
 impl kernel::Module for Oxen {
     fn init(module: &'static ThisModule) -> Result<Self> {
-        let hypervisor = start::Started::new()?;
+        let hypervisor = run::start::Started::new()?;
         let devices = dev::Devices::new(module)?;
         pr_info!("ready: Xen 4.20 interfaces on /dev/xen\n");
         Ok(Self {

@@ -22,6 +22,7 @@ mod guest_call;
 mod mmio;
 mod msr;
 mod section;
+pub(crate) mod start;
 mod time;
 
 use kernel::sync::Arc;
@@ -131,7 +132,14 @@ impl<B: Backend> thread::Run for VcpuThread<B> {
                     rip: owned.state.rip,
                 });
             }
-            run_until_stop::<B>(&self.domain, vcpu, hypervisor, &mut owned, &mut hw, &mut generation);
+            run_until_stop::<B>(
+                &self.domain,
+                vcpu,
+                hypervisor,
+                &mut owned,
+                &mut hw,
+                &mut generation,
+            );
         }
     }
 }
@@ -203,7 +211,11 @@ fn run_until_stop<B: Backend>(
         owned.changed = false;
     }
     domain.life.lock().has_run = true;
-    hw.set_tsc_offset(domain.tsc_offset.load(core::sync::atomic::Ordering::Relaxed));
+    hw.set_tsc_offset(
+        domain
+            .tsc_offset
+            .load(core::sync::atomic::Ordering::Relaxed),
+    );
     let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
     let mut running = Running::<B> {
         hypervisor,

@@ -22,12 +22,12 @@ use crate::abi::errno::{
     Result,
     EACCES,
     EAGAIN,
+    EFAULT, //
     EINTR,
     EINVAL,
     ENODEV,
     ENOTCONN,
     ENOTTY,
-    EFAULT, //
 };
 use crate::abi::evtchn_dev as abi;
 use crate::domain::host::Queue;
@@ -278,10 +278,7 @@ impl Evtchn {
 
     fn unbind(&self, hypervisor: &'static Hypervisor, port: Port) -> Result {
         let mut state = self.state.lock();
-        let at = state
-            .ports
-            .binary_search(&port)
-            .map_err(|_| ENOTCONN)?;
+        let at = state.ports.binary_search(&port).map_err(|_| ENOTCONN)?;
         let _ = state.ports.remove(at);
         self.close(hypervisor, port);
         Ok(())

@@ -60,8 +60,8 @@ pub(crate) fn start() -> Result {
     MUL.store(fraction.mul, Ordering::Relaxed);
     SHIFT.store(fraction.shift, Ordering::Relaxed);
     KHZ.store(frequency.khz(), Ordering::Relaxed);
-    let invariant =
-        msr::cpuid(0x8000_0000, 0)[0] >= 0x8000_0007 && msr::cpuid(0x8000_0007, 0)[3] & INVARIANT_TSC != 0;
+    let invariant = msr::cpuid(0x8000_0000, 0)[0] >= 0x8000_0007
+        && msr::cpuid(0x8000_0007, 0)[3] & INVARIANT_TSC != 0;
     RELIABLE.store(invariant, Ordering::Relaxed);
     START.store(msr::rdtsc(), Ordering::Release);
     Ok(())

@@ -219,12 +219,15 @@ impl Hypervisor {
             let mut domains = self.domains.lock();
             for other in domains.iter() {
                 if other.id() > id && list.last().is_none_or(|d: &Arc<Domain>| d.id() < id) {
-                    list.push_within_capacity(domain.clone()).map_err(|_| ENOMEM)?;
+                    list.push_within_capacity(domain.clone())
+                        .map_err(|_| ENOMEM)?;
                 }
-                list.push_within_capacity(other.clone()).map_err(|_| ENOMEM)?;
+                list.push_within_capacity(other.clone())
+                    .map_err(|_| ENOMEM)?;
             }
             if list.last().is_none_or(|d| d.id() < id) {
-                list.push_within_capacity(domain.clone()).map_err(|_| ENOMEM)?;
+                list.push_within_capacity(domain.clone())
+                    .map_err(|_| ENOMEM)?;
             }
             core::mem::replace(&mut *domains, list)
         };

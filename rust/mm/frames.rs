@@ -82,7 +82,13 @@ impl FrameCache {
     /// Rights are not looked at: the processor has just executed what is there, and what is read is used for nothing
     /// but its length.
     #[inline]
-    pub(crate) fn code(&mut self, p2m: &P2m, cr3: u64, linear: u64, irqs: &IrqsOff) -> Option<[u8; 16]> {
+    pub(crate) fn code(
+        &mut self,
+        p2m: &P2m,
+        cr3: u64,
+        linear: u64,
+        irqs: &IrqsOff,
+    ) -> Option<[u8; 16]> {
         const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
         const PRESENT: u64 = 1;
         const LARGE: u64 = 1 << 7;

@@ -106,10 +106,17 @@ pub(crate) fn copy_from_linear(
     into: &mut [u8],
 ) -> core::result::Result<(), (Fault, u64)> {
     let memory = GuestMemory(p2m);
-    each_linear(&memory, paging, linear, into.len(), Access::READ, |gpa, done, len| {
-        into.get_mut(done..done + len)
-            .is_some_and(|part| memory.read_physical(gpa, part).is_ok())
-    })
+    each_linear(
+        &memory,
+        paging,
+        linear,
+        into.len(),
+        Access::READ,
+        |gpa, done, len| {
+            into.get_mut(done..done + len)
+                .is_some_and(|part| memory.read_physical(gpa, part).is_ok())
+        },
+    )
 }
 
 /// Copies to a guest's linear memory.
@@ -124,10 +131,17 @@ pub(crate) fn copy_to_linear(
     from: &[u8],
 ) -> core::result::Result<(), (Fault, u64)> {
     let memory = GuestMemory(p2m);
-    each_linear(&memory, paging, linear, from.len(), Access::WRITE, |gpa, done, len| {
-        from.get(done..done + len)
-            .is_some_and(|part| memory.write_physical(gpa, part).is_ok())
-    })
+    each_linear(
+        &memory,
+        paging,
+        linear,
+        from.len(),
+        Access::WRITE,
+        |gpa, done, len| {
+            from.get(done..done + len)
+                .is_some_and(|part| memory.write_physical(gpa, part).is_ok())
+        },
+    )
 }
 
 fn each_linear(

@@ -468,7 +468,7 @@ impl P2m {
             return Ok(false);
         }
         let mfn = first.unwrap_or(0);
-        let mut enter = || -> Result<bool> {
+        let enter = || -> Result<bool> {
             let mut spare = Spare::new(2)?;
             let _guard = self.lock.lock();
             let slot = self.slot(gfn, 1, &mut spare)?;
@@ -509,10 +509,7 @@ impl P2m {
             match self.walk(gfn, 0) {
                 None => Entry::EMPTY,
                 Some((slot, 0)) => Entry(slot.swap(0, Ordering::AcqRel)),
-                Some(_) => Entry(
-                    self.slot(gfn, 0, &mut spare)?
-                        .swap(0, Ordering::AcqRel),
-                ),
+                Some(_) => Entry(self.slot(gfn, 0, &mut spare)?.swap(0, Ordering::AcqRel)),
             }
         };
         if !old.present() {

@@ -133,7 +133,10 @@ impl<B: Backend> Running<'_, B> {
     /// IN and OUT. There are no devices: reads give all ones, writes are dropped. Port 0xe9 prints.
     fn io(&mut self, io: IoAccess) {
         if io.string {
-            return self.crash(format_args!("string I/O on port {:#x} is not emulated", io.port));
+            return self.crash(format_args!(
+                "string I/O on port {:#x} is not emulated",
+                io.port
+            ));
         }
         if io.input {
             let ones = self.port_read(io.port, io.bytes);
@@ -175,7 +178,8 @@ impl<B: Backend> Running<'_, B> {
 
     /// MOV to CR4; others are not intercepted.
     fn control_register(&mut self, access: CrAccess) {
-        let Some((gpr, next)) = self.special_operand(access, Special::Control(access.number)) else {
+        let Some((gpr, next)) = self.special_operand(access, Special::Control(access.number))
+        else {
             return;
         };
         if access.number != 4 || !access.write {

@@ -99,7 +99,13 @@ impl<B: Backend> Running<'_, B> {
         if have != 0 && have < self.insn.bytes.len() {
             // The page ends before the longest instruction would. The rest may be in the next one.
             let mut rest = [0; 15];
-            let more = fetch(&memory, &paging, at.wrapping_add(have as u64), user, &mut rest);
+            let more = fetch(
+                &memory,
+                &paging,
+                at.wrapping_add(have as u64),
+                user,
+                &mut rest,
+            );
             let room = self.insn.bytes.iter_mut().skip(have);
             for (to, from) in room.zip(rest.iter().take(more)) {
                 *to = *from;
@@ -125,7 +131,9 @@ impl<B: Backend> Running<'_, B> {
         if long && self.hw.cr4() & CR4_LA57 == 0 {
             let rip = self.hw.rip();
             let code = self.frames.code(&self.domain.p2m, self.hw.cr3(), rip, irqs);
-            if let Some(len) = code.and_then(|code| skip_len(code.get(..15)?, CodeWidth::Bits64, expected)) {
+            if let Some(len) =
+                code.and_then(|code| skip_len(code.get(..15)?, CodeWidth::Bits64, expected))
+            {
                 return Some(rip.wrapping_add(len.into()));
             }
         }

@@ -129,7 +129,11 @@ impl<B: Backend> Running<'_, B> {
                 Err(Fault::Retry) => return,
                 Err(Fault::Unhandleable) => {
                     let shown = u64::from_be_bytes(
-                        self.insn.bytes.first_chunk::<8>().copied().unwrap_or_default(),
+                        self.insn
+                            .bytes
+                            .first_chunk::<8>()
+                            .copied()
+                            .unwrap_or_default(),
                     );
                     self.crash(format_args!(
                         "cannot emulate the instruction {shown:016x} on memory that is not RAM"
@@ -354,21 +358,30 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
 fn exchange(page: &SharedPage, offset: usize, old: &[u8], new: &[u8]) -> Option<bool> {
     use core::sync::atomic::Ordering::SeqCst;
     Some(match (old, new) {
-        (&[a], &[b]) => page.byte(offset)?.compare_exchange(a, b, SeqCst, SeqCst).is_ok(),
+        (&[a], &[b]) => page
+            .byte(offset)?
+            .compare_exchange(a, b, SeqCst, SeqCst)
+            .is_ok(),
         (old, new) if old.len() == 2 => {
             let (a, b) = (old.first_chunk()?, new.first_chunk()?);
             let (a, b) = (u16::from_le_bytes(*a), u16::from_le_bytes(*b));
-            page.word16(offset)?.compare_exchange(a, b, SeqCst, SeqCst).is_ok()
+            page.word16(offset)?
+                .compare_exchange(a, b, SeqCst, SeqCst)
+                .is_ok()
         }
         (old, new) if old.len() == 4 => {
             let (a, b) = (old.first_chunk()?, new.first_chunk()?);
             let (a, b) = (u32::from_le_bytes(*a), u32::from_le_bytes(*b));
-            page.word32(offset)?.compare_exchange(a, b, SeqCst, SeqCst).is_ok()
+            page.word32(offset)?
+                .compare_exchange(a, b, SeqCst, SeqCst)
+                .is_ok()
         }
         (old, new) => {
             let (a, b) = (old.first_chunk()?, new.first_chunk()?);
             let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
-            page.word64(offset)?.compare_exchange(a, b, SeqCst, SeqCst).is_ok()
+            page.word64(offset)?
+                .compare_exchange(a, b, SeqCst, SeqCst)
+                .is_ok()
         }
     })
 }

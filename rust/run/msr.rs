@@ -3,6 +3,7 @@
 //! RDMSR and WRMSR. The policy says what there is; everything it does not name faults.
 
 use super::Running;
+use crate::domain::clock;
 use crate::domain::vcpu::{
     request,
     Vcpu, //
@@ -28,7 +29,6 @@ use crate::sys::atomic::{
     Ordering, //
 };
 use crate::sys::msr as host;
-use crate::domain::clock;
 use crate::vlapic::ipi::{
     route,
     Cpus, //
@@ -199,8 +199,7 @@ impl<B: Backend> Running<'_, B> {
             Effect::Backend(value) => self.hw.set_msr(msr, value),
             Effect::Tsc(value) => {
                 // The offset is the domain's in Xen too, unless a guest insists on its own.
-                self.hw
-                    .set_tsc_offset(value.wrapping_sub(host::rdtsc()));
+                self.hw.set_tsc_offset(value.wrapping_sub(host::rdtsc()));
             }
             Effect::PredCmd(value) => {
                 self.hw.predict_command(value);

@@ -14,6 +14,5 @@ pub(crate) use core::sync::atomic::{
     AtomicU32,
     AtomicU64,
     AtomicU8,
-    AtomicUsize,
     Ordering, //
 };

@@ -43,7 +43,11 @@ pub(crate) trait Device: Send + Sync + Sized + 'static {
     fn ioctl(this: &Arc<Self>, file: &OpenFile, cmd: u32, arg: usize) -> errno::Result<i64>;
 
     /// Reads; returns how many bytes.
-    fn read(_this: &Arc<Self>, _file: &OpenFile, _into: &mut UserSliceWriter) -> errno::Result<usize> {
+    fn read(
+        _this: &Arc<Self>,
+        _file: &OpenFile,
+        _into: &mut UserSliceWriter,
+    ) -> errno::Result<usize> {
         Err(errno::EINVAL)
     }
 
@@ -75,7 +79,11 @@ impl OpenFile {
     }
 
     /// Registers for changes of `cv`.
-    pub(crate) fn register_wait(&self, table: &PollTable<'_>, cv: &kernel::sync::poll::PollCondVar) {
+    pub(crate) fn register_wait(
+        &self,
+        table: &PollTable<'_>,
+        cv: &kernel::sync::poll::PollCondVar,
+    ) {
         // SAFETY: The file is open during the call, and no `fdget_pos` section of this thread is active in poll.
         let file = unsafe { File::from_raw_file(self.0) };
         table.register_wait(file, cv);

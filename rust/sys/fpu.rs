@@ -113,7 +113,9 @@ impl XsaveArea {
 pub(crate) fn xcr0() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: The module refuses processors without XSAVE before this is called.
-    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack)) };
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack))
+    };
     u64::from(high) << 32 | u64::from(low)
 }
 

@@ -9,13 +9,3 @@ pub(crate) fn allowed() -> bool {
     // SAFETY: May be called from any context.
     unsafe { raw::oxen_log_allowed() }
 }
-
-/// Writes an informational line about a domain, unless too many were written lately.
-macro_rules! dom_info {
-    ($domid:expr, $fmt:literal $($args:tt)*) => {
-        if $crate::sys::log::allowed() {
-            kernel::pr_info!(concat!("d{}: ", $fmt, "\n"), $domid $($args)*);
-        }
-    };
-}
-pub(crate) use dom_info;

@@ -134,7 +134,9 @@ impl PageRef {
         let len = into.len().min(PAGE_SIZE.saturating_sub(offset));
         // SAFETY: `offset + len` is in the page. The source may change meanwhile: it is read as plain bytes of
         // which any value will do, and the caller checks its own copy.
-        unsafe { core::ptr::copy_nonoverlapping(self.as_ptr().add(offset), into.as_mut_ptr(), len) };
+        unsafe {
+            core::ptr::copy_nonoverlapping(self.as_ptr().add(offset), into.as_mut_ptr(), len)
+        };
         len
     }
 
@@ -277,7 +279,9 @@ impl<const ORDER: u32> PageBlock<ORDER> {
         // SAFETY: A valid page of normal memory.
         let base = unsafe { raw::oxen_page_address(page) };
         // INVARIANT: A fresh block is ours alone.
-        NonNull::new(base.cast()).map(|base| Self { base }).ok_or(ENOMEM)
+        NonNull::new(base.cast())
+            .map(|base| Self { base })
+            .ok_or(ENOMEM)
     }
 
     /// The physical address, without any encryption bit.

@@ -40,7 +40,12 @@ unsafe impl Sync for Thread {}
 
 impl Thread {
     /// Creates a thread named `name-DOMID/VCPU` that does not run before it is first woken.
-    pub(crate) fn new<R: Run>(name: &'static kernel::str::CStr, domid: u16, vcpu: u32, what: R) -> Result<Self> {
+    pub(crate) fn new<R: Run>(
+        name: &'static kernel::str::CStr,
+        domid: u16,
+        vcpu: u32,
+        what: R,
+    ) -> Result<Self> {
         unsafe extern "C" fn main<R: Run>(arg: *mut kernel::ffi::c_void) -> i32 {
             // SAFETY: `arg` is the box that `new` gave away; the thread runs once.
             let what: KBox<R> = unsafe { KBox::from_raw(arg.cast()) };

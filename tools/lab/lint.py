@@ -21,12 +21,12 @@ RELEASE = sys.argv[2]
 FILES = [CHECKOUT / name for name in sys.stdin.read().split("\n") if name]
 FILES = [path for path in FILES if path.is_file()]
 
-WIDTH = 100
+WIDTH = 120
 LONGEST = 800
 # So many lines are shown of what a check found.
 MOST = 150
 UNSAFE_ROOMS = re.compile(
-    r"^rust/((sys|hw|mm|run|dev|helpers|host)(/|\.rs)|livepatch/poke|lib\.rs)"
+    r"^rust/((sys|hw|mm|run|dev|trace|helpers|host)(/|\.rs)|livepatch/poke|lib\.rs)"
 )
 # Patterns are split so that this file does not match itself.
 FOREIGN = re.compile(
@@ -105,7 +105,7 @@ def whitespace():
 
 
 def width():
-    """code keeps to 100 columns, shell to 120"""
+    """lines keep to 120 columns, and Rust code to rustfmt's 100"""
     wrong = []
     for path in FILES:
         if path.suffix in (".rs", ".c", ".h", ".S", ".py"):

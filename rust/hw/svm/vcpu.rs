@@ -168,7 +168,9 @@ impl SvmVcpu {
                 write: code >= exit::DR_WRITE,
                 gpr: self.decoded_gpr(info1),
             }),
-            code @ (exit::EXCEPTION..exit::INTR) => self.decode_exception((code & 0x1f) as u8, info1),
+            code @ (exit::EXCEPTION..=exit::LAST_EXCEPTION) => {
+                self.decode_exception((code & 0x1f) as u8, info1)
+            }
             exit::NMI => Exit::Nmi,
             exit::INIT => Exit::Init,
             exit::IRET => {

@@ -49,6 +49,7 @@ pub(crate) mod exit {
     pub(crate) const DR_READ: u64 = 0x20;
     pub(crate) const DR_WRITE: u64 = 0x30;
     pub(crate) const EXCEPTION: u64 = 0x40;
+    pub(crate) const LAST_EXCEPTION: u64 = 0x5f;
     pub(crate) const INTR: u64 = 0x60;
     pub(crate) const NMI: u64 = 0x61;
     pub(crate) const INIT: u64 = 0x63;

@@ -61,14 +61,10 @@ pub(super) fn set_vcpu(call: &Call<'_>, domain: &Domain) -> Result {
     while control.affinity.len() <= vcpu.id() as usize {
         control.affinity.push(Affinity::default(), GFP_KERNEL)?;
     }
-    let entry = control
-        .affinity
-        .get_mut(vcpu.id() as usize)
-        .ok_or(ESRCH)?;
+    let entry = control.affinity.get_mut(vcpu.id() as usize).ok_or(ESRCH)?;
     if let Some(hard) = hard {
-        vcpu.set_cpus(&hard.0).map_err(|errno| {
-            call.refuse(errno, format_args!("no such processor is online"))
-        })?;
+        vcpu.set_cpus(&hard.0)
+            .map_err(|errno| call.refuse(errno, format_args!("no such processor is online")))?;
         entry.hard = Some(hard);
     }
     if let Some(soft) = soft {

@@ -39,7 +39,14 @@ fn read(
         for (index, byte) in part.iter().enumerate() {
             let index = start + index;
             let last = index + 1 == end && bits % 8 != 0;
-            put(index, if last { byte & !(0xff << (bits % 8)) } else { *byte });
+            put(
+                index,
+                if last {
+                    byte & !(0xff << (bits % 8))
+                } else {
+                    *byte
+                },
+            );
         }
     }
     Ok(())

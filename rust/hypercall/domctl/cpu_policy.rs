@@ -117,7 +117,9 @@ fn update(call: &Call<'_>, domain: &Domain, ask: &Lists, errors: &mut PolicyErro
     }
     let mut leaves = KVec::with_capacity(ask.nr_leaves as usize, GFP_KERNEL)?;
     for index in 0..ask.nr_leaves {
-        let leaf = Handle::new(ask.leaves).at(index.into())?.read(call.caller)?;
+        let leaf = Handle::new(ask.leaves)
+            .at(index.into())?
+            .read(call.caller)?;
         leaves.push(leaf, GFP_KERNEL)?;
     }
     let mut msrs = KVec::with_capacity(ask.nr_msrs as usize, GFP_KERNEL)?;

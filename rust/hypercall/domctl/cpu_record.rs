@@ -192,16 +192,40 @@ pub(super) fn load(
     state.pending_event = pending(r)?;
 
     let segments = [
-        (SegmentName::Es, segment(r.es_sel, r.es_arbytes, r.es_limit, r.es_base)?),
-        (SegmentName::Cs, segment(r.cs_sel, r.cs_arbytes, r.cs_limit, r.cs_base)?),
-        (SegmentName::Ss, segment(r.ss_sel, r.ss_arbytes, r.ss_limit, r.ss_base)?),
-        (SegmentName::Ds, segment(r.ds_sel, r.ds_arbytes, r.ds_limit, r.ds_base)?),
-        (SegmentName::Fs, segment(r.fs_sel, r.fs_arbytes, r.fs_limit, r.fs_base)?),
-        (SegmentName::Gs, segment(r.gs_sel, r.gs_arbytes, r.gs_limit, r.gs_base)?),
+        (
+            SegmentName::Es,
+            segment(r.es_sel, r.es_arbytes, r.es_limit, r.es_base)?,
+        ),
+        (
+            SegmentName::Cs,
+            segment(r.cs_sel, r.cs_arbytes, r.cs_limit, r.cs_base)?,
+        ),
+        (
+            SegmentName::Ss,
+            segment(r.ss_sel, r.ss_arbytes, r.ss_limit, r.ss_base)?,
+        ),
+        (
+            SegmentName::Ds,
+            segment(r.ds_sel, r.ds_arbytes, r.ds_limit, r.ds_base)?,
+        ),
+        (
+            SegmentName::Fs,
+            segment(r.fs_sel, r.fs_arbytes, r.fs_limit, r.fs_base)?,
+        ),
+        (
+            SegmentName::Gs,
+            segment(r.gs_sel, r.gs_arbytes, r.gs_limit, r.gs_base)?,
+        ),
         (SegmentName::Gdtr, segment(0, 0, r.gdtr_limit, r.gdtr_base)?),
-        (SegmentName::Ldtr, segment(r.ldtr_sel, r.ldtr_arbytes, r.ldtr_limit, r.ldtr_base)?),
+        (
+            SegmentName::Ldtr,
+            segment(r.ldtr_sel, r.ldtr_arbytes, r.ldtr_limit, r.ldtr_base)?,
+        ),
         (SegmentName::Idtr, segment(0, 0, r.idtr_limit, r.idtr_base)?),
-        (SegmentName::Tr, segment(r.tr_sel, r.tr_arbytes, r.tr_limit, r.tr_base)?),
+        (
+            SegmentName::Tr,
+            segment(r.tr_sel, r.tr_arbytes, r.tr_limit, r.tr_base)?,
+        ),
     ];
     for (name, value) in segments {
         if let Some(slot) = state.segments.get_mut(name as usize) {

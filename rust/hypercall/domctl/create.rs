@@ -36,8 +36,11 @@ pub(super) fn create(call: &mut Call<'_>) -> Result {
         ask.grant_opts,
     )
     .map_err(|errno| {
-        let (grants, maptrack, opts) =
-            (ask.max_grant_frames, ask.max_maptrack_frames, ask.grant_opts);
+        let (grants, maptrack, opts) = (
+            ask.max_grant_frames,
+            ask.max_maptrack_frames,
+            ask.grant_opts,
+        );
         call.refuse(
             errno,
             format_args!(
@@ -79,7 +82,9 @@ fn check(call: &Call<'_>, ask: &CreateDomain) -> Result {
         return refuse(format_args!("unknown creation flags {flags:#x}"));
     }
     if ask.altp2m_opts != 0 {
-        return refuse(format_args!("there are no alternate views of memory (altp2m)"));
+        return refuse(format_args!(
+            "there are no alternate views of memory (altp2m)"
+        ));
     }
     if ask.vmtrace_size != 0 {
         return refuse(format_args!("there is no processor trace (vmtrace)"));
@@ -89,7 +94,9 @@ fn check(call: &Call<'_>, ask: &CreateDomain) -> Result {
         return refuse(format_args!("{vcpus} vCPUs; there may be 1 to {MAX_VCPUS}"));
     }
     if flags & abi::CDF_HVM == 0 {
-        return refuse(format_args!("paravirtualised guests cannot run here: use PVH"));
+        return refuse(format_args!(
+            "paravirtualised guests cannot run here: use PVH"
+        ));
     }
     if flags & abi::CDF_HAP == 0 {
         return refuse(format_args!("there are no shadow page tables: use hap=1"));
@@ -117,7 +124,9 @@ fn check(call: &Call<'_>, ask: &CreateDomain) -> Result {
     if emulation != abi::EMU_LAPIC {
         return Err(call.refuse(
             EOPNOTSUPP,
-            format_args!("emulated devices {emulation:#x}; a PVH guest has a local APIC and no others"),
+            format_args!(
+                "emulated devices {emulation:#x}; a PVH guest has a local APIC and no others"
+            ),
         ));
     }
     if ask.cpupool_id != 0 {

@@ -242,10 +242,7 @@ pub(super) fn get_partial(call: &mut Call<'_>, domain: &Domain) -> Result {
     } else {
         return Err(EINVAL);
     }
-    let record = records
-        .0
-        .get(size_of::<SaveDescriptor>()..)
-        .ok_or(ENOENT)?;
+    let record = records.0.get(size_of::<SaveDescriptor>()..).ok_or(ENOENT)?;
     if ask.buffer != 0 {
         if ask.bufsz < record.len() as u64 {
             return Err(ENOBUFS);
@@ -286,7 +283,10 @@ pub(super) fn set(call: &Call<'_>, domain: &Domain) -> Result {
     })
     .map_err(|errno| {
         let name = abi::type_name(kind);
-        call.refuse(errno, format_args!("saved state, at or after a record {kind} {name}"))
+        call.refuse(
+            errno,
+            format_args!("saved state, at or after a record {kind} {name}"),
+        )
     })?;
     let _stopped = Stopped::new(domain);
     for vcpu in domain.vcpus() {
@@ -320,8 +320,7 @@ fn each_record(bytes: &[u8], mut f: impl FnMut(&Record<'_>) -> Result) -> Result
     let mut first = true;
     // Each turn takes a descriptor off.
     loop {
-        let (descriptor, tail) =
-            SaveDescriptor::read_from_prefix(rest).map_err(|_| ENODATA)?;
+        let (descriptor, tail) = SaveDescriptor::read_from_prefix(rest).map_err(|_| ENODATA)?;
         let length = descriptor.length as usize;
         let (bytes, tail) = tail.split_at_checked(length).ok_or(ENODATA)?;
         rest = tail;

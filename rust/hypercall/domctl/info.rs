@@ -82,7 +82,10 @@ fn guest(domain: &Domain, info: &mut GetDomainInfo) {
     };
     flag(config.flags & abi::CDF_HVM != 0, abi::DOMINF_HVM_GUEST);
     flag(config.flags & abi::CDF_HAP != 0, abi::DOMINF_HAP);
-    flag(config.flags & abi::CDF_XS_DOMAIN != 0, abi::DOMINF_XS_DOMAIN);
+    flag(
+        config.flags & abi::CDF_XS_DOMAIN != 0,
+        abi::DOMINF_XS_DOMAIN,
+    );
     if info.nr_online_vcpus != 0 {
         flag(blocked, abi::DOMINF_BLOCKED);
         flag(running, abi::DOMINF_RUNNING);

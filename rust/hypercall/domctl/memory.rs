@@ -130,10 +130,11 @@ pub(super) fn get_page_frame_info(call: &Call<'_>, domain: &Domain) -> Result {
 /// `EINVAL` if there is no page, `EPERM` if it cannot be written.
 pub(super) fn hypercall_init(call: &Call<'_>, domain: &Domain) -> Result {
     let ask: HypercallInit = call.payload()?;
-    let page = domain
-        .p2m
-        .get(ask.gmfn, true)
-        .map_err(|errno| if errno == ENOENT { EINVAL } else { EPERM })?;
+    let page =
+        domain
+            .p2m
+            .get(ask.gmfn, true)
+            .map_err(|errno| if errno == ENOENT { EINVAL } else { EPERM })?;
     crate::hypercall::stubs::fill(&page);
     Ok(())
 }

@@ -4,10 +4,7 @@
 
 use super::Call;
 use crate::abi::cpuid;
-use crate::abi::domctl::domain::{
-    self as abi,
-    TscInfo, //
-};
+use crate::abi::domctl::domain::TscInfo;
 use crate::abi::errno::{
     Result,
     EINVAL,
@@ -46,7 +43,9 @@ pub(super) fn set(call: &Call<'_>, domain: &Domain) -> Result {
         cpuid::TSC_MODE_DEFAULT if khz != 0 && khz != ours => {
             return Err(call.refuse(
                 EOPNOTSUPP,
-                format_args!("a TSC of {khz} kHz would have to be emulated; the host's is {ours} kHz"),
+                format_args!(
+                    "a TSC of {khz} kHz would have to be emulated; the host's is {ours} kHz"
+                ),
             ));
         }
         cpuid::TSC_MODE_DEFAULT | cpuid::TSC_MODE_NEVER_EMULATE => {}

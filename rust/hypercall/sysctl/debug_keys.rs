@@ -32,7 +32,9 @@ const KEYS: [(u8, &str); 4] = [
 pub(super) fn press(call: &Call<'_>) -> Result {
     let ask: DebugKeys = call.payload()?;
     for index in 0..ask.nr_keys.min(MAX_KEYS) {
-        let key = Handle::<u8>::new(ask.keys).at(index.into())?.read(call.caller)?;
+        let key = Handle::<u8>::new(ask.keys)
+            .at(index.into())?
+            .read(call.caller)?;
         handle(call.caller.hypervisor, key);
     }
     Ok(())
@@ -43,7 +45,9 @@ fn handle(hypervisor: &Hypervisor, key: u8) {
     let shown = char::from(shown);
     match key {
         b'h' | b'?' => {
-            hypervisor.log(format_args!("'{shown}' pressed -> showing installed handlers\n"));
+            hypervisor.log(format_args!(
+                "'{shown}' pressed -> showing installed handlers\n"
+            ));
             for (key, what) in KEYS {
                 let key = char::from(key);
                 hypervisor.log(format_args!(" key '{key}' => {what}\n"));
@@ -54,10 +58,14 @@ fn handle(hypervisor: &Hypervisor, key: u8) {
             each(hypervisor, domain);
         }
         b'e' => {
-            hypervisor.log(format_args!("'{shown}' pressed -> dumping event-channel info\n"));
+            hypervisor.log(format_args!(
+                "'{shown}' pressed -> dumping event-channel info\n"
+            ));
             each(hypervisor, event_channels);
         }
-        _ => hypervisor.log(format_args!("'{shown}' pressed -> no such key; 'h' lists them\n")),
+        _ => hypervisor.log(format_args!(
+            "'{shown}' pressed -> no such key; 'h' lists them\n"
+        )),
     }
 }
 
@@ -105,7 +113,9 @@ fn event_channels(hypervisor: &Hypervisor, domain: &Domain) {
         let bit = |on: bool| u8::from(on);
         let (p, m, s) = (bit(info.pending), bit(info.masked), bit(info.selected));
         let (number, vcpu, what) = (info.port, info.vcpu, info.status);
-        hypervisor.log(format_args!("d{id}:  {number:4} [{p}/{m}/{s}] v{vcpu} {what:?}\n"));
+        hypervisor.log(format_args!(
+            "d{id}:  {number:4} [{p}/{m}/{s}] v{vcpu} {what:?}\n"
+        ));
         port = match number.checked_add(1) {
             Some(port) => port,
             None => return,

@@ -19,7 +19,7 @@ use crate::policy::{
     Capabilities,
     SystemPolicies, //
 };
-use crate::run;
+
 use crate::sys::cpu::{
     Hotplug,
     HotplugRegistration, //
@@ -61,7 +61,7 @@ impl Started {
         let backend = BackendGuard::<Svm>::new()?;
         let processors = HotplugRegistration::new::<Processors<Svm>>()?;
         let policies = SystemPolicies::new(msr::cpuid, &capabilities::<Svm>())?;
-        let hypervisor = Hypervisor::new(Svm::capabilities(), policies, run::spawn::<Svm>)?;
+        let hypervisor = Hypervisor::new(Svm::capabilities(), policies, super::spawn::<Svm>)?;
         // SAFETY: The module is started once, and the guard is dropped after the devices, which are the only way in;
         // threads and timers belong to domains, and the module is not unloaded while there are any.
         let hypervisor = unsafe { HYPERVISOR.init(hypervisor)? };
