@@ -12,6 +12,17 @@ pub(crate) mod abi;
 pub(crate) mod emulate;
 pub(crate) mod evtchn;
 pub(crate) mod gnttab;
+pub(crate) mod hw {
+    //! Only the part without hardware.
+    pub(crate) mod state;
+}
+pub(crate) mod hypercall {
+    //! Only conversions.
+    pub(crate) mod domctl {
+        //! Only conversions.
+        pub(crate) mod cpu_record;
+    }
+}
 pub(crate) mod policy;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;

@@ -103,7 +103,10 @@ fn resource_op(caller: &Caller<'_>, ask: &ResourceOp) -> Result<i64> {
         entries.push(slot(index)?.read(caller)?, GFP_KERNEL)?;
     }
     // Nothing is done of what comes after an entry that is refused.
-    let allowed = entries.iter().take_while(|entry| check(entry).is_ok()).count();
+    let allowed = entries
+        .iter()
+        .take_while(|entry| check(entry).is_ok())
+        .count();
     if let Some(refused) = entries.get_mut(allowed) {
         refused.cmd = code(check(refused).map(drop));
     }
