@@ -502,17 +502,14 @@ static const struct vm_operations_struct oxen_vm_ops = {
 	.fault = oxen_vma_fault,
 };
 
-/* Anonymous-like memory for hypercall buffers: a page when it is first touched. */
+/*
+ * Anonymous-like memory for hypercall buffers: a page when it is first touched. The reference goes
+ * to the page table with the page.
+ */
 static vm_fault_t oxen_vma_fault_zero(struct vm_fault *vmf)
 {
-	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	vm_fault_t ret;
-
-	if (!page)
-		return VM_FAULT_OOM;
-	ret = vmf_insert_mixed(vmf->vma, vmf->address, page_to_pfn(page));
-	put_page(page);
-	return ret;
+	vmf->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	return vmf->page ? 0 : VM_FAULT_OOM;
 }
 
 static const struct vm_operations_struct oxen_vm_ops_zero = {
