@@ -36,8 +36,17 @@ use crate::sys::{
 
 /// Entries of one `resource_op`, as in Xen.
 const MAX_ENTRIES: u32 = 3;
-/// Registers that may be read: the time stamp counter, and those by which tools find out about TSX.
-const READABLE: [u32; 4] = [0x10, 0x10f, 0x122, 0x123];
+/// The time stamp counter.
+const TSC: u32 = 0x10;
+/// What the processor is not susceptible to; among that, whether there is [`TSX_CTRL`].
+const ARCH_CAPABILITIES: u32 = 0x10a;
+const ARCH_CAPABILITIES_TSX_CTRL: u64 = 1 << 7;
+/// The registers by which tools find out about TSX.
+const TSX_FORCE_ABORT: u32 = 0x10f;
+const TSX_CTRL: u32 = 0x122;
+const MCU_OPT_CTRL: u32 = 0x123;
+/// The word of feature sets that is CPUID leaf 7 EDX.
+const WORD_7D0: usize = 9;
 
 /// Performs an operation on the machine.
 ///
@@ -67,10 +76,9 @@ fn check(entry: &ResourceEntry) -> Result<u32> {
     match entry.cmd {
         abi::RESOURCE_OP_MSR_READ => {
             let msr = u32::try_from(entry.idx).map_err(|_| EINVAL)?;
-            if READABLE.contains(&msr) {
-                Ok(msr)
-            } else {
-                Err(EACCES)
+            match msr {
+                TSC | TSX_FORCE_ABORT | TSX_CTRL | MCU_OPT_CTRL => Ok(msr),
+                _ => Err(EACCES),
             }
         }
         abi::RESOURCE_OP_MSR_WRITE => Err(EACCES),
@@ -82,6 +90,27 @@ fn check(entry: &ResourceEntry) -> Result<u32> {
 fn code(result: core::result::Result<(), Errno>) -> u32 {
     // CAST: Two's complement, as tools expect.
     result.map_or_else(|errno| errno.to_raw() as u32, |()| 0)
+}
+
+/// Reads a register of this processor. Emulated machines answer 0 for registers that they do not have, so what CPUID
+/// does not show is not read.
+///
+/// # Errors
+///
+/// `EPERM` if there is no such register.
+fn read(msr: u32, features: u32) -> Result<u64> {
+    let has = |bit: u32| features >> bit & 1 != 0;
+    let exists = match msr {
+        TSX_FORCE_ABORT => has(13),
+        TSX_CTRL => has(29) && msr::read(ARCH_CAPABILITIES)? & ARCH_CAPABILITIES_TSX_CTRL != 0,
+        MCU_OPT_CTRL => has(9),
+        _ => true,
+    };
+    if exists {
+        msr::read(msr)
+    } else {
+        Err(EPERM)
+    }
 }
 
 /// `XENPF_resource_op`: reads registers of a processor, in order, up to the first that cannot be read. The result is how
@@ -113,12 +142,14 @@ fn resource_op(caller: &Caller<'_>, ask: &ResourceOp) -> Result<i64> {
     if allowed != 0 && !cpu::is_online(ask.cpu) {
         return Err(ENODEV);
     }
+    let features = caller.hypervisor.policies.raw.features();
+    let features = features.0.get(WORD_7D0).copied().unwrap_or(0);
     let mut done = 0;
     if allowed != 0 {
         cpu::call_on(ask.cpu, || {
             for entry in entries.iter_mut().take(allowed) {
                 // CAST: Checked above.
-                match msr::read(entry.idx as u32) {
+                match read(entry.idx as u32, features) {
                     Ok(value) => entry.val = value,
                     Err(_) => {
                         entry.cmd = code(Err(EPERM));
