@@ -21,8 +21,9 @@ use crate::hypercall::caller::{
 
 /// What comes after 4.20.
 const EXTRA: &[u8] = b"-oxen";
-/// Kinds of guests, in Xen's words. Every PVH kernel counts as the first one.
-const CAPABILITIES: &[u8] = b"hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ";
+/// Kinds of guests, in Xen's words. Every PVH kernel counts as the second one. The first is how tools (`xenctx`) tell that
+/// registers come in 64 bits; that paravirtualised guests cannot run is said by `physinfo` and `createdomain`.
+const CAPABILITIES: &[u8] = b"xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ";
 /// There is no source revision to tell.
 const CHANGESET: &[u8] = b"oxen";
 /// Module parameters are in `/sys/module`.
