@@ -11,6 +11,8 @@ use crate::abi::errno::{
     ENOENT,
     EOPNOTSUPP, //
 };
+use crate::abi::hvm::params;
+use crate::domain::lifecycle::reason;
 use crate::domain::{
     Config,
     FIRST_RESERVED,
@@ -69,6 +71,11 @@ pub(super) fn create(call: &mut Call<'_>) -> Result {
         .create(wanted, config, ask.handle, limits)
         .map_err(|errno| call.refuse(errno, format_args!("no number or no memory for it")))?;
     domain.publish_wallclock();
+    // A processor that fails three times over is reset.
+    domain
+        .params()
+        .lock()
+        .set(params::TRIPLE_FAULT_REASON, reason::REBOOT.into());
     call.op.domain = domain.id();
     call.answered = true;
     Ok(())
