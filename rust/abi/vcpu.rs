@@ -53,7 +53,7 @@ numbers! {
         RUNSTATE_UPDATE = 1 << 63, "XEN_RUNSTATE_UPDATE";
     }
     "" u32 [] {
-        /// Fails with `ETIME` if the time has passed.
+        /// Once asked to fail with `ETIME` for a time that has passed; Xen 4.20 ignores it.
         SSHOTTMR_FUTURE = 1 << 0, "VCPU_SSHOTTMR_future";
     }
     "" usize [] {

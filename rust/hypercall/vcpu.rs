@@ -7,7 +7,8 @@ use crate::abi::errno::{
     Result,
     EINVAL,
     ENOENT,
-    ENOSYS, //
+    ENOSYS,
+    ENXIO, //
 };
 use crate::abi::vcpu as abi;
 use crate::domain::clock;
@@ -21,7 +22,13 @@ use crate::hypercall::caller::{
     Caller,
     Handle, //
 };
-use crate::sys::page::SharedPage;
+use crate::sys::page::{
+    SharedPage,
+    PAGE_SIZE, //
+};
+
+/// Length of a `vcpu_info`.
+const VCPU_INFO_BYTES: usize = 64;
 
 /// Performs an operation on a vCPU of the calling domain.
 ///
@@ -60,7 +67,7 @@ pub(crate) fn vcpu_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
                 Handle::new(arg).read_as::<abi::compat::SetSingleshotTimer>(caller)?;
             vcpu.timers
                 .lock()
-                .set_singleshot(ask.timeout_abs_ns, ask.flags, clock::now_ns())?;
+                .set_singleshot(ask.timeout_abs_ns, clock::now_ns());
         }
         abi::STOP_SINGLESHOT_TIMER => {
             own(caller, vcpu)?;
@@ -118,13 +125,21 @@ fn register_runstate(caller: &Caller<'_>, vcpu: &Vcpu, arg: u64) -> Result {
 fn register_vcpu_info(caller: &Caller<'_>, vcpu: &Vcpu, arg: u64) -> Result {
     let ask: abi::RegisterVcpuInfo = Handle::new(arg).read(caller)?;
     let domain = caller.domain;
+    // Not in the page at all, or past its end.
+    if ask.offset as usize >= PAGE_SIZE {
+        return Err(EINVAL);
+    }
+    if ask.offset as usize > PAGE_SIZE - VCPU_INFO_BYTES {
+        return Err(ENXIO);
+    }
     let page = domain.p2m.get(ask.mfn, true).map_err(|_| EINVAL)?;
     let width = domain.ports().lock().width();
     let place = VcpuInfo::new(SharedPage::new(page), ask.offset, width)?;
-    let delivery = domain
-        .ports()
-        .lock()
-        .register_vcpu_info(vcpu.id(), place, &vcpu.upcall_epoch)?;
+    let delivery =
+        domain
+            .ports()
+            .lock()
+            .register_vcpu_info(vcpu.id(), place, &vcpu.upcall_epoch)?;
     caller.hypervisor.deliver(domain.id(), delivery);
     // The time belongs there too.
     vcpu.request(request::TIME);

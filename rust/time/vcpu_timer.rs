@@ -7,10 +7,8 @@
 
 use crate::abi::errno::{
     Result,
-    EINVAL,
-    ETIME, //
+    EINVAL, //
 };
-use crate::abi::vcpu::SSHOTTMR_FUTURE;
 
 use super::scale::NS_PER_MS;
 
@@ -48,18 +46,10 @@ impl VcpuTimer {
     }
 
     /// Does `VCPUOP_set_singleshot_timer`: replaces the singleshot timer. A time that has passed is
-    /// due at once, and so is one with the top bit set, which is negative to Xen.
-    ///
-    /// # Errors
-    ///
-    /// `ETIME` if the time has passed and the flags ask for one in the future; the timer is left
-    /// alone then.
-    pub(crate) fn set_singleshot(&mut self, at_ns: u64, flags: u32, now_ns: u64) -> Result {
-        if flags & SSHOTTMR_FUTURE != 0 && at_ns < now_ns {
-            return Err(ETIME);
-        }
+    /// due at once, and so is one with the top bit set, which is negative to Xen. Xen 4.20 ignores
+    /// the flag `VCPU_SSHOTTMR_future`, and so its place is not here.
+    pub(crate) fn set_singleshot(&mut self, at_ns: u64, now_ns: u64) {
         self.singleshot = Some(if is_negative(at_ns) { now_ns } else { at_ns });
-        Ok(())
     }
 
     /// Does `VCPUOP_stop_singleshot_timer`.
@@ -148,29 +138,25 @@ mod tests {
     fn singleshot_fires_once() {
         let mut t = VcpuTimer::new();
         assert_eq!(t.deadline(), None);
-        t.set_singleshot(NOW + 10, 0, NOW).unwrap();
+        t.set_singleshot(NOW + 10, NOW);
         assert_eq!(t.deadline(), Some(NOW + 10));
         assert!(!t.expire(NOW + 9));
         assert!(t.expire(NOW + 10));
         assert!(!t.expire(NOW + 11));
         assert_eq!(t.deadline(), None);
-        t.set_singleshot(NOW + 10, 0, NOW).unwrap();
-        t.set_singleshot(NOW + 20, 0, NOW).unwrap();
+        t.set_singleshot(NOW + 10, NOW);
+        t.set_singleshot(NOW + 20, NOW);
         assert_eq!(t.deadline(), Some(NOW + 20), "one at a time");
         t.stop_singleshot();
         assert_eq!(t.deadline(), None);
     }
 
     #[test]
-    fn past_is_due_at_once_unless_refused() {
+    fn past_is_due_at_once() {
         let mut t = VcpuTimer::new();
-        t.set_singleshot(NOW + 7, 0, NOW).unwrap();
-        assert_eq!(t.set_singleshot(NOW - 1, SSHOTTMR_FUTURE, NOW), Err(ETIME));
-        assert_eq!(t.deadline(), Some(NOW + 7), "left alone");
-        t.set_singleshot(NOW, SSHOTTMR_FUTURE, NOW).unwrap();
-        t.set_singleshot(1, 0, NOW).unwrap();
+        t.set_singleshot(1, NOW);
         assert!(t.expire(NOW));
-        t.set_singleshot(u64::MAX, 0, NOW).unwrap();
+        t.set_singleshot(u64::MAX, NOW);
         assert!(t.expire(NOW));
     }
 
@@ -194,7 +180,7 @@ mod tests {
     fn both_together_raise_one() {
         let mut t = VcpuTimer::new();
         t.set_periodic(1_000_000, NOW).unwrap();
-        t.set_singleshot(NOW + 1_000_000, 0, NOW).unwrap();
+        t.set_singleshot(NOW + 1_000_000, NOW);
         assert!(t.expire(NOW + 1_000_000));
         assert!(!t.expire(NOW + 1_000_000));
         assert_eq!(t.deadline(), Some(NOW + 2_000_000));
@@ -242,12 +228,12 @@ mod tests {
         #[test]
         fn any_arguments_are_safe(
             ops in proptest::collection::vec(
-                (0u8..6, any::<u64>(), any::<u32>(), any::<u64>()), 0..50),
+                (0u8..6, any::<u64>(), any::<u64>()), 0..50),
         ) {
             let mut t = VcpuTimer::new();
-            for (op, at, flags, now) in ops {
+            for (op, at, now) in ops {
                 match op {
-                    0 => { let _ = t.set_singleshot(at, flags, now); }
+                    0 => t.set_singleshot(at, now),
                     1 => { let _ = t.set_periodic(at, now); }
                     2 => t.set_timer(at, now),
                     3 => t.stop_periodic(),
