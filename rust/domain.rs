@@ -11,8 +11,10 @@
 //! 3. `Hypervisor::connections`: which event channels are connected (mutex).
 //! 4. `Vcpu::owned`: a vCPU's state, held by its thread (mutex); of two vCPUs never at once.
 //! 5. `Domain::policy`, `Domain::params`: small things (mutexes).
-//! 6. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::domains`,
-//!    `Domain::{ports, grants, life}`, `Vcpu::{timers, runstate, boot_context}`, `P2m::lock`.
+//! 6. `HostPorts::queues`, the lock of an XArray.
+//! 7. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::{domains, console,
+//!    next_domid}`, `Domain::{ports, grants, life, view, watchdogs, wallclock_version, console}`,
+//!    `Vcpu::{timers, runstate, boot_context}`, `Queue::ring`, `P2m::lock`.
 
 pub(crate) mod affinity;
 pub(crate) mod clock;

@@ -234,6 +234,7 @@ fn run_until_stop<B: Backend>(
     };
     running.refresh_view();
     running.write_time();
+    time::enter_running(vcpu);
     vcpu.request(request::TIMER);
     running.run();
     let Running { owned, hw, .. } = running;
