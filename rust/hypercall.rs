@@ -11,6 +11,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod console_io;
+mod dm;
 pub(crate) mod domctl;
 pub(crate) mod event_channel;
 pub(crate) mod grant_table;
@@ -19,6 +20,7 @@ pub(crate) mod memory;
 pub(crate) mod multicall;
 pub(crate) mod physdev;
 pub(crate) mod platform;
+mod refusal;
 pub(crate) mod sched;
 pub(crate) mod stubs;
 pub(crate) mod sysctl;
@@ -32,7 +34,6 @@ use crate::abi::errno::{
     Result,
     EINTR,
     ENOSYS,
-    EPERM,
     ERESTART, //
 };
 use crate::abi::xen;
@@ -50,12 +51,12 @@ type Handler = fn(&Caller<'_>, &mut Args) -> Result<i64>;
 const TABLE_LEN: usize = 64;
 
 /// Who may call.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum For {
     /// Guests and tools.
     All,
-    /// Only the control domain; guests get `EPERM`.
-    Control,
+    /// Only the control domain. Guests are refused, in the way that the other function finds.
+    Control(fn(&Caller<'_>, u64) -> Errno),
 }
 
 struct Entry {
@@ -82,21 +83,23 @@ static TABLE: [Option<Entry>; TABLE_LEN] = {
     table[xen::EVENT_CHANNEL_OP as usize] = entry(For::All, event_channel::event_channel_op);
     table[xen::PHYSDEV_OP as usize] = entry(For::All, physdev::physdev_op);
     table[xen::HVM_OP as usize] = entry(For::All, hvm::hvm_op);
-    table[xen::PLATFORM_OP as usize] = entry(For::Control, platform::platform_op);
-    table[xen::SYSCTL as usize] = entry(For::Control, sysctl::sysctl);
-    table[xen::DOMCTL as usize] = entry(For::Control, domctl::domctl);
+    table[xen::DM_OP as usize] = entry(For::All, dm::dm_op);
+    table[xen::PLATFORM_OP as usize] =
+        entry(For::Control(refusal::platform_op), platform::platform_op);
+    table[xen::SYSCTL as usize] = entry(For::Control(refusal::sysctl), sysctl::sysctl);
+    table[xen::DOMCTL as usize] = entry(For::Control(refusal::domctl), domctl::domctl);
     table
 };
 
-/// Finds the handler that `caller` may use.
-fn handler(caller: &Caller<'_>, op: u64) -> Result<Handler> {
+/// Finds the handler that `caller` may use for a call with `args`.
+fn handler(caller: &Caller<'_>, op: u64, args: &Args) -> Result<Handler> {
     let entry = usize::try_from(op)
         .ok()
         .and_then(|op| TABLE.get(op))
         .and_then(Option::as_ref)
         .ok_or(ENOSYS)?;
-    if entry.who == For::Control && !caller.is_control() {
-        return Err(EPERM);
+    if let (For::Control(refusal), false) = (entry.who, caller.is_control()) {
+        return Err(refusal(caller, args[0]));
     }
     Ok(entry.handler)
 }
@@ -104,7 +107,7 @@ fn handler(caller: &Caller<'_>, op: u64) -> Result<Handler> {
 /// Performs one hypercall step. `Err(ERESTART)` asks to be called again with the same `args`.
 pub(crate) fn dispatch(caller: &Caller<'_>, op: u64, args: &mut Args) -> Result<i64> {
     let [arg0, arg1, ..] = *args;
-    let result = handler(caller, op).and_then(|handler| handler(caller, args));
+    let result = handler(caller, op, args).and_then(|handler| handler(caller, args));
     trace::hypercall(|| trace::Hypercall {
         domid: caller.domain.id().into(),
         // CAST: There are 128 vCPUs at most.

@@ -4,7 +4,6 @@
 
 use crate::abi::errno::{
     Result,
-    EEXIST,
     EINVAL,
     ENOSPC, //
 };
@@ -30,8 +29,7 @@ impl Watchdogs {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a timer that there is not, or for stopping none; `EEXIST` for setting one that does not run;
-    /// `ENOSPC` if both run.
+    /// `EINVAL` for a timer that there is not or that does not run, or for stopping none; `ENOSPC` if both run.
     pub(crate) fn set(&mut self, id: u32, run: bool, deadline_ns: u64) -> Result<u32> {
         if id == 0 {
             if !run {
@@ -50,7 +48,7 @@ impl Watchdogs {
             .and_then(|at| self.deadlines.get_mut(at))
             .ok_or(EINVAL)?;
         if slot.is_none() {
-            return Err(EEXIST);
+            return Err(EINVAL);
         }
         *slot = run.then_some(deadline_ns);
         Ok(0)

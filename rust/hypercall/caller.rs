@@ -100,21 +100,20 @@ impl Caller<'_> {
 
     /// Finds another domain that the caller controls.
     ///
+    /// `DOMID_SELF` is no name of another domain: there is none of that number. As in Xen, whoever asks learns
+    /// which numbers are in use.
+    ///
     /// # Errors
     ///
-    /// `EPERM` for the caller itself or a domain that it has no power over, `ESRCH` if there is none.
+    /// `ESRCH` if there is none or it is dying, `EPERM` for the caller itself or a domain that it has no power over.
     pub(crate) fn remote(&self, domid: DomId) -> Result<Arc<Domain>> {
-        if domid == DOMID_SELF || domid == self.domain.id() {
+        if domid == self.domain.id() {
             return Err(EPERM);
         }
-        if !self.is_control() {
-            let target = self.domain.control().lock().target;
-            if target != Some(domid) {
-                // An unprivileged caller does not learn which domains there are.
-                return Err(EPERM);
-            }
-        }
         let domain = self.hypervisor.domain(domid)?;
+        if !self.is_control() && self.domain.control().lock().target != Some(domid) {
+            return Err(EPERM);
+        }
         if domain.life.lock().dying {
             return Err(ESRCH);
         }

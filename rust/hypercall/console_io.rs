@@ -26,8 +26,8 @@ const CHUNK: usize = 128;
 ///
 /// # Errors
 ///
-/// `EFAULT` for memory that cannot be read, `EPERM` for reading, which is the control domain's, `ENOSYS` for
-/// anything else.
+/// `EFAULT` for memory that cannot be read, `EPERM` for all else that a guest asks for, which is the control domain's,
+/// `ENOSYS` for what there is not.
 pub(crate) fn console_io(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
     match args[0] & 0xffff_ffff {
         WRITE => {
@@ -48,7 +48,7 @@ pub(crate) fn console_io(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
             args[2] = args[2].checked_add(part as u64).ok_or(EFAULT)?;
             Err(ERESTART)
         }
-        READ if !caller.is_control() => Err(EPERM),
+        _ if !caller.is_control() => Err(EPERM),
         READ => Ok(0),
         _ => Err(ENOSYS),
     }

@@ -6,8 +6,7 @@ use super::Args;
 use crate::abi::errno::{
     Result,
     EINVAL,
-    ENOSYS,
-    EPERM, //
+    ENOSYS, //
 };
 use crate::abi::event_channel as abi;
 use crate::abi::xen::DOMID_SELF;
@@ -169,7 +168,7 @@ fn init_control(caller: &Caller<'_>, ask: &abi::InitControl) -> Result {
 
 fn status(caller: &Caller<'_>, arg: u64) -> Result {
     let ask: abi::Status = Handle::new(arg).read(caller)?;
-    let domain = caller.target(ask.dom).map_err(|_| EPERM)?;
+    let domain = caller.target(ask.dom)?;
     let (status, vcpu) = domain.ports().lock().status(ask.port)?;
     let answer = abi::Status::answer(ask.dom, ask.port, vcpu, status);
     Handle::new(arg).write(caller, &answer)

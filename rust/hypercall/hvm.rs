@@ -2,6 +2,8 @@
 
 //! `hvm_op`: parameters of HVM guests, and a few services.
 
+use kernel::sync::Arc;
+
 use super::Args;
 use crate::abi::errno::{
     Result,
@@ -18,9 +20,11 @@ use crate::domain::clock;
 use crate::domain::lifecycle::reason;
 use crate::domain::vcpu::request;
 use crate::domain::{
+    DomId,
     Domain,
     DOM0, //
 };
+use crate::hw::npt::P2mType;
 use crate::hypercall::caller::{
     Caller,
     Handle,
@@ -77,10 +81,41 @@ pub(crate) fn hvm_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
             };
             Handle::new(arg).write(caller, &ask)?;
         }
+        abi::GET_MEM_TYPE => {
+            let mut ask: abi::GetMemType = Handle::new(arg).read(caller)?;
+            let domain = hvm_target(caller, ask.domid)?;
+            ask.mem_type = mem_type(domain.p2m.lookup(ask.pfn).map(|leaf| leaf.ty));
+            Handle::new(arg).write(caller, &ask)?;
+        }
+        // Nobody listens for the request, which is no error.
+        abi::GUEST_REQUEST_VM_EVENT if arg == 0 => {}
+        abi::GUEST_REQUEST_VM_EVENT => return Err(EINVAL),
         abi::ALTP2M => return Err(EOPNOTSUPP),
         _ => return Err(ENOSYS),
     }
     Ok(0)
+}
+
+/// Finds the domain of an operation on HVM guests. The control domain is none.
+///
+/// # Errors
+///
+/// `ESRCH`, `EPERM`; `EINVAL` for the control domain.
+fn hvm_target(caller: &Caller<'_>, domid: DomId) -> Result<Arc<Domain>> {
+    let domain = caller.target(domid)?;
+    if domain.id() == DOM0 {
+        return Err(EINVAL);
+    }
+    Ok(domain)
+}
+
+/// The kind of memory as `HVMOP_get_mem_type` names it. What is not the domain's own is like a device's.
+fn mem_type(ty: Option<P2mType>) -> u16 {
+    match ty {
+        Some(P2mType::RamRw | P2mType::Special) => abi::MEM_RAM_RW,
+        Some(P2mType::RamRo | P2mType::RamLogdirty | P2mType::GrantMapRo) => abi::MEM_RAM_RO,
+        _ => abi::MEM_MMIO_DM,
+    }
 }
 
 /// Whether a guest may set a parameter of its own.
@@ -94,6 +129,16 @@ fn guest_may_set(index: u32) -> bool {
             | params::VM_GENERATION_ID_ADDR
             | params::STORE_EVTCHN
             | params::CONSOLE_EVTCHN
+            | params::X87_FIP_WIDTH
+    )
+}
+
+/// Whether there is no such parameter any more, or not yet.
+fn is_gone(index: u32) -> bool {
+    matches!(
+        index,
+        params::PAE_ENABLED | params::DM_DOMAIN | params::MEMORY_EVENT_CR0
+            ..=params::BUFIOREQ_EVTCHN | params::MEMORY_EVENT_MSR
     )
 }
 
@@ -111,6 +156,7 @@ fn guest_may_get(index: u32) -> bool {
             | params::CONSOLE_PFN
             | params::CONSOLE_EVTCHN
             | params::ALTP2M
+            | params::X87_FIP_WIDTH
     )
 }
 
@@ -127,16 +173,16 @@ fn set_once(index: u32) -> bool {
 }
 
 fn set_param(caller: &Caller<'_>, ask: &abi::HvmParam) -> Result {
-    let domain = caller.target(ask.domid)?;
+    if ask.index >= params::NR_PARAMS {
+        return Err(EINVAL);
+    }
+    let domain = hvm_target(caller, ask.domid)?;
     let own = domain.id() == caller.domain.id();
-    if domain.id() == DOM0 {
+    if own && is_gone(ask.index) {
         return Err(EINVAL);
     }
     if own && !guest_may_set(ask.index) {
         return Err(EPERM);
-    }
-    if domain.params().lock().get(ask.index).is_none() {
-        return Err(EINVAL);
     }
     match ask.index {
         params::CALLBACK_IRQ => return set_callback(caller, &domain, ask.value),
@@ -166,8 +212,11 @@ fn set_param(caller: &Caller<'_>, ask: &abi::HvmParam) -> Result {
 }
 
 fn get_param(caller: &Caller<'_>, ask: &abi::HvmParam) -> Result<u64> {
-    let domain = caller.target(ask.domid)?;
-    if domain.id() == DOM0 {
+    if ask.index >= params::NR_PARAMS {
+        return Err(EINVAL);
+    }
+    let domain = hvm_target(caller, ask.domid)?;
+    if is_gone(ask.index) {
         return Err(EINVAL);
     }
     if domain.id() == caller.domain.id() && !guest_may_get(ask.index) {

@@ -10,7 +10,7 @@ use super::{
 use crate::abi::errno::{
     Result,
     EFAULT,
-    ENOSYS,
+    EINVAL,
     ERESTART, //
 };
 use crate::abi::xen;
@@ -36,9 +36,9 @@ pub(crate) fn multicall(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         let handle = Handle::<xen::MulticallEntry>::new(args[0]);
         let mut entry = handle.read_as::<xen::compat::MulticallEntry>(caller)?;
         let mut inner: Args = entry.args;
-        // A multicall in a multicall is no hypercall.
+        // There is no multicall in a multicall.
         let result = if entry.op == u64::from(xen::MULTICALL) {
-            Err(ENOSYS)
+            Err(EINVAL)
         } else {
             dispatch(caller, entry.op, &mut inner)
         };
