@@ -84,6 +84,8 @@ errnos! {
     ETIME = 62;
     /// Value too large.
     EOVERFLOW = 75;
+    /// A request is continued where it cannot have come to.
+    EILSEQ = 84;
     /// The operation must be started again; never reaches a caller.
     ERESTART = 85;
     /// Operation not supported.

@@ -5,31 +5,34 @@
 //! The command's upper bits count what was done already, in extents: that is how an operation on many pages is
 //! continued.
 
+mod physmap;
+mod resource;
+
+pub(crate) use physmap::grow_grants;
+pub(crate) use resource::{
+    resource,
+    resource_size, //
+};
+
 use kernel::sync::Arc;
 
 use super::Args;
 use crate::abi::errno::{
-    Errno,
     Result,
     E2BIG,
-    EBUSY,
-    EFAULT,
     EINVAL,
-    ENOENT,
     ENOSYS,
     EOPNOTSUPP,
     EPERM,
-    ERESTART,
-    ESRCH, //
+    ERESTART, //
 };
 use crate::abi::memory as abi;
 use crate::abi::xen::DOMID_SELF;
-use crate::domain::Domain;
-use crate::gnttab::FrameGrowth;
-use crate::hw::npt::{
-    P2mType,
-    MAX_GFN, //
+use crate::domain::{
+    DomId,
+    Domain, //
 };
+use crate::hw::npt::MAX_GFN;
 use crate::hypercall::caller::{
     Caller,
     Handle, //
@@ -39,8 +42,6 @@ use crate::sys::alloc::{
     KVec,
     GFP_KERNEL, //
 };
-use crate::sys::irq;
-use crate::sys::page::SharedPage;
 
 /// Largest extent that a domain can be given at once: 2 MiB, as for guests of Xen.
 const MAX_ORDER: u32 = 9;
@@ -64,20 +65,22 @@ pub(crate) fn memory_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         // Pages without a place: only for paravirtualised guests.
         abi::INCREASE_RESERVATION => Ok(Progress::Done(start as i64)),
         abi::MAXIMUM_RAM_PAGE => Ok(Progress::Done(total_frames())),
-        abi::CURRENT_RESERVATION => {
-            of_domain(caller, args[1], |domain| domain.p2m.ram_pages())
-        }
-        abi::MAXIMUM_RESERVATION => {
-            of_domain(caller, args[1], |domain| domain.p2m.max_pages())
-        }
+        abi::CURRENT_RESERVATION => of_domain(caller, args[1], |domain| domain.p2m.ram_pages()),
+        abi::MAXIMUM_RESERVATION => of_domain(caller, args[1], |domain| domain.p2m.max_pages()),
         abi::MAXIMUM_GPFN => of_domain(caller, args[1], |domain| domain.p2m.maximum_gfn()),
-        abi::ADD_TO_PHYSMAP => add_to_physmap(caller, args[1]),
-        abi::REMOVE_FROM_PHYSMAP => remove_from_physmap(caller, args[1]),
+        abi::ADD_TO_PHYSMAP => physmap::add_to_physmap(caller, args[1], start),
+        abi::ADD_TO_PHYSMAP_BATCH => physmap::add_to_physmap_batch(caller, args[1], start),
+        abi::REMOVE_FROM_PHYSMAP => physmap::remove_from_physmap(caller, args[1]),
+        abi::EXCHANGE => exchange(caller, args[1]),
+        // The machine's map is the control domain's.
+        abi::MACHINE_MEMORY_MAP if !caller.is_control() => Err(EPERM),
         abi::MEMORY_MAP => memory_map(caller, args[1]),
         abi::SET_MEMORY_MAP => set_memory_map(caller, args[1]),
-        abi::CLAIM_PAGES => claim_pages(caller, args[1]),
+        // 32-bit callers have no such operation.
+        abi::CLAIM_PAGES if !caller.is_compat() => claim_pages(caller, args[1]),
         abi::SET_POD_TARGET | abi::GET_POD_TARGET => pod_target(caller, args[1]),
-        abi::GET_VNUMAINFO => Err(EOPNOTSUPP),
+        abi::GET_VNUMAINFO => vnuma_info(caller, args[1]),
+        abi::ACQUIRE_RESOURCE => resource::acquire(caller, args[1]),
         _ => Err(ENOSYS),
     };
     match result? {
@@ -249,105 +252,6 @@ fn decrease_reservation(caller: &Caller<'_>, arg: u64, start: u64) -> Result<Pro
     }
 }
 
-/// `XENMEM_add_to_physmap`: puts a page of the hypervisor's, or another one of the domain, at a frame.
-fn add_to_physmap(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
-    let (domid, space, idx, gpfn) = if caller.is_compat() {
-        let ask: abi::compat::AddToPhysmap = Handle::new(arg).read(caller)?;
-        (ask.domid, ask.space, ask.idx.into(), ask.gpfn.into())
-    } else {
-        let ask: abi::AddToPhysmap = Handle::new(arg).read(caller)?;
-        (ask.domid, ask.space, ask.idx, ask.gpfn)
-    };
-    let domain = caller.target(domid)?;
-    add_one(&domain, space, idx, gpfn)?;
-    Ok(Progress::Done(0))
-}
-
-fn add_one(domain: &Domain, space: u32, idx: u64, gpfn: u64) -> Result {
-    let mut removed = Removed::with_capacity(2)?;
-    let result = match space {
-        abi::MAPSPACE_SHARED_INFO => {
-            if idx != 0 {
-                return Err(EINVAL);
-            }
-            let page = domain.shared_info.page().clone();
-            domain.p2m.insert(gpfn, page, P2mType::Special, &mut removed)
-        }
-        abi::MAPSPACE_GRANT_TABLE => add_grant_frame(domain, idx, gpfn, &mut removed),
-        abi::MAPSPACE_GMFN => move_frame(domain, idx, gpfn, &mut removed),
-        _ => Err(ENOSYS),
-    };
-    domain.p2m.release(removed);
-    result
-}
-
-/// Puts a frame of the domain's grant table at `gpfn`, making it if it is the next one.
-fn add_grant_frame(domain: &Domain, idx: u64, gpfn: u64, removed: &mut Removed) -> Result {
-    // A set top bit asks for a status frame, which version 1 does not have.
-    if idx >> 31 != 0 {
-        return Err(EINVAL);
-    }
-    let index = u32::try_from(idx).map_err(|_| EINVAL)?;
-    grow_grants(domain, index + 1)?;
-    let placed = domain.grants.lock().place_frame(index, gpfn)?;
-    if let Some(old) = placed.previous {
-        let _ = domain.p2m.remove(old, removed);
-    }
-    let page = placed.page.page().clone();
-    let result = domain.p2m.insert(gpfn, page, P2mType::Special, removed);
-    if result.is_err() {
-        domain.grants.lock().unplace_frame(index, gpfn);
-    }
-    result
-}
-
-/// Grows a domain's grant table to at least `total` frames.
-pub(crate) fn grow_grants(domain: &Domain, total: u32) -> Result {
-    loop {
-        let need = domain.grants.lock().frames_needed(total)?;
-        if need == 0 {
-            return Ok(());
-        }
-        // Allocated before the lock is taken again; somebody else may have grown it meanwhile.
-        let mut growth = FrameGrowth::new(need)?;
-        match domain.grants.lock().grow(total, &mut growth) {
-            Err(errno) if errno == crate::abi::errno::EAGAIN => {}
-            result => return result,
-        }
-    }
-}
-
-/// Moves the page at `from` to `to`.
-fn move_frame(domain: &Domain, from: u64, to: u64, removed: &mut Removed) -> Result {
-    let leaf = domain.p2m.lookup(from).ok_or(EINVAL)?;
-    if leaf.ty != P2mType::RamRw {
-        return Err(EINVAL);
-    }
-    let page = domain.p2m.get(from, true).map_err(|_| EINVAL)?;
-    if from != to {
-        domain.p2m.remove(from, removed)?;
-        domain.p2m.insert(to, page, P2mType::RamRw, removed)?;
-    }
-    Ok(())
-}
-
-/// `XENMEM_remove_from_physmap`.
-fn remove_from_physmap(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
-    let (domid, gpfn) = if caller.is_compat() {
-        let ask: abi::compat::RemoveFromPhysmap = Handle::new(arg).read(caller)?;
-        (ask.domid, ask.gpfn.into())
-    } else {
-        let ask: abi::RemoveFromPhysmap = Handle::new(arg).read(caller)?;
-        (ask.domid, ask.gpfn)
-    };
-    let domain = caller.target(domid)?;
-    let mut removed = Removed::with_capacity(1)?;
-    let result = domain.p2m.remove(gpfn, &mut removed);
-    domain.p2m.release(removed);
-    result.map_err(|errno| if errno == ENOENT { EINVAL } else { errno })?;
-    Ok(Progress::Done(0))
-}
-
 /// `XENMEM_memory_map`: what `XENMEM_set_memory_map` set.
 fn memory_map(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
     let domain = caller.target(DOMID_SELF)?;
@@ -389,10 +293,8 @@ fn memory_map(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
 
 /// `XENMEM_set_memory_map`.
 fn set_memory_map(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
-    if !caller.is_control() {
-        return Err(EPERM);
-    }
-    let ask: abi::ForeignMemoryMap = Handle::new(arg).read(caller)?;
+    let handle = Handle::<abi::ForeignMemoryMap>::new(arg);
+    let ask = handle.read_as::<abi::compat::ForeignMemoryMap>(caller)?;
     if ask.map.nr_entries > MAX_MAP_ENTRIES {
         return Err(E2BIG);
     }
@@ -402,22 +304,51 @@ fn set_memory_map(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
         let entry: abi::e820::E820Entry = Handle::<abi::e820::E820Entry>::new(ask.map.buffer)
             .at(index)?
             .read(caller)?;
-        map.push((entry.addr.get(), entry.size.get(), entry.type_), GFP_KERNEL)?;
+        map.push(
+            (entry.addr.get(), entry.size.get(), entry.type_),
+            GFP_KERNEL,
+        )?;
     }
     domain.control().lock().memory_map = map;
     Ok(Progress::Done(0))
 }
 
+/// Finds the domain of an operation of the control domain's.
+///
+/// # Errors
+///
+/// `ESRCH` if there is none, `EPERM` for a guest and for the control domain itself.
+fn controlled(caller: &Caller<'_>, domid: DomId) -> Result<Arc<Domain>> {
+    if caller.is_control() {
+        return caller.remote(domid);
+    }
+    caller.target(domid)?;
+    Err(EPERM)
+}
+
+/// `XENMEM_exchange`: only for guests that see the machine's frame numbers.
+fn exchange(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
+    Handle::<abi::MemoryExchange>::new(arg).read_as::<abi::compat::MemoryExchange>(caller)?;
+    Err(EOPNOTSUPP)
+}
+
+/// `XENMEM_get_vnumainfo`: the tools do not give domains nodes. The layout is the same for 32-bit callers.
+fn vnuma_info(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
+    let ask: abi::VnumaTopologyInfo = Handle::new(arg).read(caller)?;
+    if ask.pad != 0 {
+        return Err(EINVAL);
+    }
+    caller.target(ask.domid)?;
+    Err(EOPNOTSUPP)
+}
+
 /// `XENMEM_claim_pages`: the host's memory is not set aside; whoever needs it gets it when it is populated.
 fn claim_pages(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
-    if !caller.is_control() {
-        return Err(EPERM);
-    }
     let ask: abi::MemoryReservation = Handle::new(arg).read(caller)?;
     if ask.extent_start != 0 || ask.extent_order != 0 {
         return Err(EINVAL);
     }
-    let domain = caller.remote(ask.domid)?;
+    let domain = controlled(caller, ask.domid)?;
     let wanted = ask.nr_extents.saturating_sub(domain.p2m.ram_pages());
     if ask.nr_extents != 0 && wanted > crate::sys::page::free_pages() {
         return Err(crate::abi::errno::ENOMEM);
@@ -427,55 +358,13 @@ fn claim_pages(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
 
 /// `XENMEM_{set,get}_pod_target`: nothing is populated on demand, so the target is what there is.
 fn pod_target(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
-    if !caller.is_control() {
-        return Err(EPERM);
-    }
-    let mut ask: abi::PodTarget = Handle::new(arg).read(caller)?;
-    let domain = caller.remote(ask.domid)?;
+    let handle = Handle::<abi::PodTarget>::new(arg);
+    let mut ask = handle.read_as::<abi::compat::PodTarget>(caller)?;
+    let domain = controlled(caller, ask.domid)?;
     ask.tot_pages = domain.p2m.ram_pages();
     ask.pod_cache_pages = 0;
     ask.pod_entries = 0;
-    Handle::new(arg).write(caller, &ask)?;
+    // The control domain's programs have the 64-bit layout.
+    handle.write(caller, &ask)?;
     Ok(Progress::Done(0))
-}
-
-/// How many frames a resource has at most (`IOCTL_PRIVCMD_MMAP_RESOURCE` with nothing to map).
-///
-/// # Errors
-///
-/// `EINVAL` for a resource that there is not.
-pub(crate) fn resource_size(domain: &Domain, kind: u32, id: u32) -> Result<u32> {
-    match kind {
-        abi::RESOURCE_GRANT_TABLE => match domain.grants.lock().resource_max(id) {
-            0 => Err(EINVAL),
-            max => Ok(max),
-        },
-        _ => Err(EINVAL),
-    }
-}
-
-/// Frames of a resource, each with a reference for the caller.
-///
-/// # Errors
-///
-/// `EINVAL` for a resource or frames that there are not.
-pub(crate) fn resource(
-    domain: &Domain,
-    kind: u32,
-    id: u32,
-    first: u64,
-    count: u32,
-) -> Result<KVec<SharedPage>> {
-    if kind != abi::RESOURCE_GRANT_TABLE {
-        return Err(EINVAL);
-    }
-    let range = domain.grants.lock().resource_range(id, first, count)?;
-    grow_grants(domain, range.end)?;
-    let mut pages = KVec::with_capacity(count as usize, GFP_KERNEL)?;
-    for index in range {
-        let page = domain.grants.lock().shared_frame(index)?;
-        pages.push(page, GFP_KERNEL)?;
-        irq::cond_resched();
-    }
-    Ok(pages)
 }
