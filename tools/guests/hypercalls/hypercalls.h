@@ -13,6 +13,12 @@
 /* A call that is refused in one of two ways; which depends on more than the call. */
 #define REFUSED(call, one, other) is_refused(call, #call, one, other)
 
+/*
+ * A call about another domain, to which this one is nobody. Xen says which numbers are taken; EPERM for
+ * all keeps that from guests.
+ */
+#define STRANGER(call) is_refused(call, #call, -XEN_ESRCH, -XEN_EPERM)
+
 #define DO(op, a, b, c) hypercall3(__HYPERVISOR_##op, a, b, c)
 
 /* A linear address where nothing is mapped (64-bit), or a physical one where there is no memory (32-bit). */

@@ -22,7 +22,9 @@ void test_version(void)
 	IS(rc, xen_version(XENVER_version, NOWHERE));
 	memset(text, 'x', sizeof(text));
 	IS(0, xen_version(XENVER_extraversion, text));
-	tap(text[0] == '.' && strlen(text) < 16, "the extra version is a text");
+	text[16] = 0;
+	if (!tap(text[0] == '.' && strlen(text) < 16, "the extra version is a text"))
+		tap_note("is '%s'", text);
 	IS(-XEN_EFAULT, xen_version(XENVER_extraversion, NOWHERE));
 	IS(-XEN_EFAULT, xen_version(XENVER_extraversion, HOLE));
 	IS(0, xen_version(XENVER_compile_info, compile));
@@ -126,7 +128,7 @@ void test_console_io(void)
 	IS(0, DO(console_io, 0, 0, NOWHERE));
 	tap(DO(console_io, 0, ~0UL, "x") < 0, "console_io with a negative count is refused");
 	IS(-XEN_EPERM, DO(console_io, 1, 5, page));
-	IS(-XEN_EPERM, DO(console_io, 7, 0, 0));
+	REFUSED(DO(console_io, 7, 0, 0), -XEN_EPERM, -XEN_ENOSYS);
 }
 
 void test_vm_assist(void)
@@ -174,7 +176,7 @@ void test_sched(void)
 	IS(0, sched_op(SCHEDOP_watchdog, &watchdog));
 	watchdog.timeout = 0;
 	IS(0, sched_op(SCHEDOP_watchdog, &watchdog));
-	IS(-XEN_ESRCH, sched_op(SCHEDOP_remote_shutdown, &remote));
+	STRANGER(sched_op(SCHEDOP_remote_shutdown, &remote));
 	remote.domain_id = 0;
 	IS(-XEN_EPERM, sched_op(SCHEDOP_remote_shutdown, &remote));
 	IS(-XEN_EFAULT, sched_op(SCHEDOP_remote_shutdown, NOWHERE));

@@ -168,6 +168,31 @@ u64 xen_time(void);
 /* Waits, with interrupts as they are. Uses Xen's time, or the TSC at a guessed 1 GHz. */
 void delay_ns(u64 ns);
 
+/* --- events.c: event channels of the 2-level kind --- */
+
+#define EVENT_PORTS 4096
+
+/* How often each port's event was taken, and by which CPU the last. */
+extern unsigned int event_count[EVENT_PORTS];
+extern u32 event_cpu[EVENT_PORTS];
+/* Which CPU takes a port's event. */
+extern u8 event_bound[EVENT_PORTS];
+
+/* Maps shared_info and takes events as interrupts on `vector`. */
+long events_init(u8 vector);
+void event_mask(evtchn_port_t port);
+bool event_is_masked(evtchn_port_t port);
+bool event_is_pending(evtchn_port_t port);
+void event_clear(evtchn_port_t port);
+long event_unmask(evtchn_port_t port);
+long event_send(evtchn_port_t port);
+long event_close(evtchn_port_t port);
+/* These cannot fail: the guest ends if they do. */
+evtchn_port_t event_bind_virq(u32 virq, u32 vcpu);
+evtchn_port_t event_bind_ipi(u32 vcpu);
+/* Waits, with interrupts on, until a number is at least `wanted`; false after `ms` milliseconds. */
+bool wait_for(unsigned int *number, unsigned int wanted, u32 ms);
+
 /* --- apic.c --- */
 
 enum {
@@ -213,7 +238,7 @@ void tap_skip(const char *why, const char *format, ...) __attribute__((format(pr
 void tap_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints the plan and powers off. */
 void __attribute__((noreturn)) tap_end(void);
-/* Says that nothing of this guest can run here, and powers off. */
+/* Says, in place of any result, that nothing of this guest can run here, and powers off. */
 void __attribute__((noreturn)) tap_skip_all(const char *why);
 /* Skips all unless Xen is below us. */
 void need_xen(void);

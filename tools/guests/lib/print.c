@@ -16,11 +16,16 @@ static bool to_e9 = true, to_console_io;
 static char line[128];
 static unsigned int line_length;
 
-static void ring_kick(void)
+/* Tells the other side; false, and no console any more, if that cannot be. */
+static bool ring_kick(void)
 {
 	struct evtchn_send send = { .port = ring_port };
 
-	evtchn_op(EVTCHNOP_send, &send);
+	if (!evtchn_op(EVTCHNOP_send, &send))
+		return true;
+	ring = NULL;
+	to_e9 = true;
+	return false;
 }
 
 static void ring_char(char c)
@@ -28,7 +33,8 @@ static void ring_char(char c)
 	XENCONS_RING_IDX produced = ring->out_prod;
 
 	while (produced - READ_ONCE(ring->out_cons) >= sizeof(ring->out)) {
-		ring_kick();
+		if (!ring_kick())
+			return;
 		sched_op(SCHEDOP_yield, 0);
 	}
 	ring->out[MASK_XENCONS_IDX(produced, ring->out)] = c;
@@ -56,20 +62,18 @@ void print_init(void)
 
 void print_flush(void)
 {
-	if (!ring)
+	if (!ring || !ring_kick())
 		return;
-	ring_kick();
 	while (READ_ONCE(ring->out_cons) != ring->out_prod)
 		sched_op(SCHEDOP_yield, 0);
 }
 
 void print_char(char c)
 {
-	if (ring) {
-		if (c == '\n')
-			ring_char('\r');
+	if (ring && c == '\n')
+		ring_char('\r');
+	if (ring)
 		ring_char(c);
-	}
 	if (to_e9)
 		outb(0xe9, c);
 	if (to_console_io) {

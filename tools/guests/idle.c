@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Halts with interrupts on, for ever: on every CPU, if told `smp`. */
+
+#include "guest.h"
+
+static void idle(void)
+{
+	for (;;)
+		irq_enable_and_halt();
+}
+
+void main(void)
+{
+	if (param("smp"))
+		smp_start(idle, false);
+	print("idle\n");
+	idle();
+}
