@@ -90,9 +90,10 @@ impl Call<'_> {
         if log::allowed() {
             let (domid, name) = (self.op.domain, abi::name(self.op.cmd));
             pr_info!("d{domid}: {name} refused ({}): {why}\n", errno.name());
-            self.caller
-                .hypervisor
-                .log(format_args!("d{domid}: {name} refused ({}): {why}\n", errno.name()));
+            self.caller.hypervisor.log(format_args!(
+                "d{domid}: {name} refused ({}): {why}\n",
+                errno.name()
+            ));
         }
         errno
     }
@@ -115,7 +116,9 @@ pub(crate) fn domctl(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         let (asked, spoken) = (call.op.interface_version, abi::INTERFACE_VERSION);
         return Err(call.refuse(
             EACCES,
-            format_args!("the tool speaks domctl version {asked:#x}, this is {spoken:#x} (Xen 4.20)"),
+            format_args!(
+                "the tool speaks domctl version {asked:#x}, this is {spoken:#x} (Xen 4.20)"
+            ),
         ));
     }
     let result = perform(&mut call);

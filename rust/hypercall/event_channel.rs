@@ -65,11 +65,12 @@ pub(crate) fn event_channel_op(caller: &Caller<'_>, args: &mut Args) -> Result<i
         abi::BIND_VIRQ => {
             let mut ask: abi::BindVirq = Handle::new(arg).read(caller)?;
             let mut reservation = Reservation::new()?;
-            ask.port = caller
-                .domain
-                .ports()
-                .lock()
-                .bind_virq(ask.virq, ask.vcpu, &mut reservation)?;
+            ask.port =
+                caller
+                    .domain
+                    .ports()
+                    .lock()
+                    .bind_virq(ask.virq, ask.vcpu, &mut reservation)?;
             Handle::new(arg).write(caller, &ask)?;
         }
         abi::BIND_IPI => {

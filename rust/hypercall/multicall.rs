@@ -49,7 +49,8 @@ pub(crate) fn multicall(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
             left -= 1;
         }
         if caller.is_compat() {
-            let narrow = <xen::compat::MulticallEntry as crate::abi::layout::Widen<_>>::narrow(entry);
+            let narrow =
+                <xen::compat::MulticallEntry as crate::abi::layout::Widen<_>>::narrow(entry);
             Handle::new(args[0]).write(caller, &narrow)?;
         } else {
             handle.write(caller, &entry)?;

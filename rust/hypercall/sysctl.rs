@@ -98,7 +98,9 @@ pub(crate) fn sysctl(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         let (asked, spoken) = (call.op.interface_version, abi::INTERFACE_VERSION);
         return Err(call.refuse(
             EACCES,
-            format_args!("the tool speaks sysctl version {asked:#x}, this is {spoken:#x} (Xen 4.20)"),
+            format_args!(
+                "the tool speaks sysctl version {asked:#x}, this is {spoken:#x} (Xen 4.20)"
+            ),
         ));
     }
     let result = perform(&mut call);
