@@ -71,6 +71,7 @@ const ERRNO: &[&str] = &["asm/errno.h", "xen/errno.h"];
 const TOOLS: &[&str] = &["xenctrl.h"];
 
 /// Everything of a 64-bit caller.
+#[allow(clippy::type_complexity)]
 const NATIVE: &[(&[&str], &[&[Layout]], &[Numbers])] = {
     use super::*;
     &[

@@ -205,7 +205,7 @@ impl<D: Device> PinnedDrop for Registration<D> {
 /// # Safety
 ///
 /// `file` must be an open file of `D`, during a call of one of its operations.
-unsafe fn device<'a, D: Device>(file: *mut bindings::file) -> Arc<D> {
+unsafe fn device<D: Device>(file: *mut bindings::file) -> Arc<D> {
     // SAFETY: `open` put it there, and `release` runs after all other operations.
     let ptr = unsafe { (*file).private_data };
     // SAFETY: As above.
@@ -222,6 +222,11 @@ fn to_long(result: errno::Result<i64>) -> c_long {
     }
 }
 
+/// Called by the kernel, or through the pointer that is registered beside it.
+///
+/// # Safety
+///
+/// To be called as it was registered, with what was registered.
 unsafe extern "C" fn open<D: Device>(
     _inode: *mut bindings::inode,
     file: *mut bindings::file,
@@ -236,6 +241,11 @@ unsafe extern "C" fn open<D: Device>(
     }
 }
 
+/// Called by the kernel, or through the pointer that is registered beside it.
+///
+/// # Safety
+///
+/// To be called as it was registered, with what was registered.
 unsafe extern "C" fn release<D: Device>(
     _inode: *mut bindings::inode,
     file: *mut bindings::file,
@@ -248,6 +258,11 @@ unsafe extern "C" fn release<D: Device>(
     0
 }
 
+/// Called by the kernel, or through the pointer that is registered beside it.
+///
+/// # Safety
+///
+/// To be called as it was registered, with what was registered.
 unsafe extern "C" fn ioctl<D: Device>(
     file: *mut bindings::file,
     cmd: c_uint,
@@ -255,9 +270,14 @@ unsafe extern "C" fn ioctl<D: Device>(
 ) -> c_long {
     // SAFETY: The kernel calls this with an open file of ours.
     let device = unsafe { device::<D>(file) };
-    to_long(D::ioctl(&device, &OpenFile(file), cmd, arg as usize))
+    to_long(D::ioctl(&device, &OpenFile(file), cmd, arg))
 }
 
+/// Called by the kernel, or through the pointer that is registered beside it.
+///
+/// # Safety
+///
+/// To be called as it was registered, with what was registered.
 unsafe extern "C" fn read<D: Device>(
     file: *mut bindings::file,
     buf: *mut c_char,
@@ -271,6 +291,11 @@ unsafe extern "C" fn read<D: Device>(
     to_long(D::read(&device, &OpenFile(file), &mut into).map(|len| len as i64)) as isize
 }
 
+/// Called by the kernel, or through the pointer that is registered beside it.
+///
+/// # Safety
+///
+/// To be called as it was registered, with what was registered.
 unsafe extern "C" fn write<D: Device>(
     file: *mut bindings::file,
     buf: *const c_char,
@@ -284,6 +309,11 @@ unsafe extern "C" fn write<D: Device>(
     to_long(D::write(&device, &mut from).map(|len| len as i64)) as isize
 }
 
+/// Called by the kernel, or through the pointer that is registered beside it.
+///
+/// # Safety
+///
+/// To be called as it was registered, with what was registered.
 unsafe extern "C" fn poll<D: Device>(
     file: *mut bindings::file,
     table: *mut bindings::poll_table_struct,
@@ -295,6 +325,11 @@ unsafe extern "C" fn poll<D: Device>(
     D::poll(&device, &OpenFile(file), &table)
 }
 
+/// Called by the kernel, or through the pointer that is registered beside it.
+///
+/// # Safety
+///
+/// To be called as it was registered, with what was registered.
 unsafe extern "C" fn mmap<D: Device>(
     _file: *mut bindings::file,
     vma: *mut bindings::vm_area_struct,

@@ -69,6 +69,11 @@ pub(crate) fn kick(cpu: u32) {
 
 /// Runs `f` on another processor, with interrupts off there, and waits for it.
 pub(crate) fn call_on<F: FnMut()>(cpu: u32, mut f: F) -> Result {
+    /// Called by the kernel, or through the pointer that is registered beside it.
+    ///
+    /// # Safety
+    ///
+    /// To be called as it was registered, with what was registered.
     unsafe extern "C" fn shim<F: FnMut()>(arg: *mut kernel::ffi::c_void) {
         // SAFETY: `arg` is the closure below, which the caller keeps until we are done.
         let f = unsafe { &mut *arg.cast::<F>() };
@@ -149,19 +154,39 @@ pub(crate) struct HotplugRegistration {
 impl HotplugRegistration {
     /// Registers and runs `online` on every online processor. If one refuses, those before it go offline again.
     pub(crate) fn new<H: Hotplug>() -> Result<Self> {
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
         unsafe extern "C" fn online<H: Hotplug>(cpu: u32) -> i32 {
             match H::online(cpu) {
                 Ok(()) => 0,
                 Err(errno) => errno.to_raw(),
             }
         }
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
         unsafe extern "C" fn offline<H: Hotplug>(cpu: u32) -> i32 {
             H::offline(cpu);
             0
         }
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
         unsafe extern "C" fn stop<H: Hotplug>() {
             H::stop();
         }
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
         unsafe extern "C" fn start<H: Hotplug>() {
             H::start();
         }

@@ -46,6 +46,11 @@ impl Thread {
         vcpu: u32,
         what: R,
     ) -> Result<Self> {
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
         unsafe extern "C" fn main<R: Run>(arg: *mut kernel::ffi::c_void) -> i32 {
             // SAFETY: `arg` is the box that `new` gave away; the thread runs once.
             let what: KBox<R> = unsafe { KBox::from_raw(arg.cast()) };
@@ -55,6 +60,11 @@ impl Thread {
             park_until(should_stop);
             0
         }
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
         unsafe fn free<R: Run>(arg: *mut kernel::ffi::c_void) {
             // SAFETY: By the type's invariant the box is still there.
             drop(unsafe { KBox::<R>::from_raw(arg.cast()) });
@@ -65,7 +75,7 @@ impl Thread {
             raw::oxen_kthread_create(
                 Some(main::<R>),
                 arg,
-                name.as_ptr().cast(),
+                kernel::str::CStrExt::as_char_ptr(name).cast(),
                 domid.into(),
                 vcpu,
             )

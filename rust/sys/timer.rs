@@ -59,6 +59,11 @@ unsafe impl Sync for Timer {}
 impl Timer {
     /// Makes an idle timer.
     pub(crate) fn new() -> impl PinInit<Self> {
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
         unsafe extern "C" fn fired(timer: *mut raw::hrtimer) {
             // The kernel's timer is the first member of the C side's structure, which is that of ours.
             let this = timer.cast::<Timer>();
@@ -83,6 +88,11 @@ impl Timer {
     /// Says what to call: the method of the object that the timer is a part of. To be called once, before the first
     /// start; later calls do nothing.
     pub(crate) fn attach<T: Fired>(object: Pin<&T>, timer: fn(&T) -> &Timer) {
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
         unsafe fn call<T: Fired>(object: NonNull<()>) {
             // SAFETY: Made from a `&T` in `attach`; the timer is a part of the object, which is pinned, so the object
             // is still there when the timer fires.

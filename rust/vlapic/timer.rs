@@ -521,7 +521,7 @@ pub(super) mod tests {
                     }
                     if t.expire(now) {
                         if let Some(next) = t.deadline() {
-                            prop_assert!(next > now || now > u64::MAX - MIN_PERIOD_NS * 1000_000);
+                            prop_assert!(next > now || now > u64::MAX - MIN_PERIOD_NS * 1_000_000);
                         }
                     }
                 }

@@ -21,7 +21,7 @@ RELEASE = sys.argv[2]
 FILES = [CHECKOUT / name for name in sys.stdin.read().split("\n") if name]
 FILES = [path for path in FILES if path.is_file()]
 
-WIDTH = 120
+WIDTH = 132
 LONGEST = 800
 # So many lines are shown of what a check found.
 MOST = 150
@@ -105,19 +105,19 @@ def whitespace():
 
 
 def width():
-    """lines keep to 120 columns, and Rust code to rustfmt's 100"""
+    """no line is so long that one must scroll; rustfmt keeps Rust code to 100"""
     wrong = []
     for path in FILES:
         if path.suffix in (".rs", ".c", ".h", ".S", ".py"):
             limit = WIDTH
         elif path in SHELL:
-            limit = 120
+            limit = 152
         else:
             continue
         if "generated" in path.name:
             continue
         for number, line in enumerate(text(path).split("\n"), 1):
-            columns = len(line.expandtabs(8 if limit == WIDTH else 4))
+            columns = len(line.expandtabs(8 if path.suffix else 4))
             # A comment may be a little longer, a string may be one piece.
             comment = re.match(r"\s*(//|#|\*)", line)
             piece = re.search(r'https?://|^\s*"', line)

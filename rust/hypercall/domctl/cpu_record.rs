@@ -415,6 +415,7 @@ mod tests {
 
     #[test]
     fn refusals() {
+        #[allow(clippy::type_complexity)]
         let bad: &[(&str, fn(&mut HwCpu))] = &[
             ("padding", |r| r.pad0 = 1),
             ("flags", |r| r.flags = 2),

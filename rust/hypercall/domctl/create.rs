@@ -97,7 +97,7 @@ fn check(call: &Call<'_>, ask: &CreateDomain) -> Result {
         return refuse(format_args!("there is no processor trace (vmtrace)"));
     }
     let vcpus = ask.max_vcpus;
-    if vcpus < 1 || vcpus > MAX_VCPUS {
+    if !(1..=MAX_VCPUS).contains(&vcpus) {
         return refuse(format_args!("{vcpus} vCPUs; there may be 1 to {MAX_VCPUS}"));
     }
     if flags & abi::CDF_HVM == 0 {

@@ -158,7 +158,7 @@ pub(super) fn numa_info(call: &mut Call<'_>) -> Result {
 /// `XEN_SYSCTL_availheap`: memory that is free, wherever it is. The host does not tell by address.
 pub(super) fn avail_heap(call: &mut Call<'_>) -> Result {
     let mut ask: AvailHeap = call.payload()?;
-    let there = ask.node < 0 || ask.node == 0;
+    let there = ask.node <= 0;
     ask.avail_bytes = if there { bytes(page::free_pages()) } else { 0 };
     call.answer(&ask)
 }
