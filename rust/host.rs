@@ -11,6 +11,8 @@
 pub(crate) mod abi;
 pub(crate) mod emulate;
 pub(crate) mod evtchn;
+// It has no model, and takes its words from pages that are not loom's.
+#[cfg(not(loom))]
 pub(crate) mod gnttab;
 pub(crate) mod hw {
     //! Only the part without hardware.
