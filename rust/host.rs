@@ -25,6 +25,9 @@ pub(crate) mod hypercall {
         pub(crate) mod cpu_record;
     }
 }
+#[cfg(all(test, loom))]
+#[path = "host/interleave.rs"]
+pub(crate) mod interleave;
 pub(crate) mod policy;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;

@@ -308,13 +308,14 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
+    use crate::interleave::check;
     use loom::sync::Arc;
     use loom::thread;
 
     /// under every interleaving a reader sees one of the published accounts or none.
     #[test]
     fn loom_runstate_is_never_torn() {
-        loom::model(|| {
+        check(|| {
             let mut account = Runstate::new(State::Offline, 0);
             let cell = Arc::new(RunstateCell::new(&account));
             let reader = {

@@ -605,6 +605,7 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
+    use crate::interleave::check;
     use loom::sync::Arc;
     use loom::thread;
 
@@ -628,7 +629,7 @@ mod loom_tests {
     /// it.
     #[test]
     fn loom_post_against_take() {
-        loom::model(|| {
+        check(|| {
             let shared = shared();
             assert!(shared.post(0x40, false));
             let poster = {
@@ -647,7 +648,7 @@ mod loom_tests {
     /// Two posters of the same vector against the owner: as many kicks as requests taken.
     #[test]
     fn loom_kicks_match_requests() {
-        loom::model(|| {
+        check(|| {
             let shared = shared();
             let post = |shared: &Arc<LapicShared>| {
                 let shared = shared.clone();
@@ -667,7 +668,7 @@ mod loom_tests {
     /// INIT and two start-up IPIs against the target's thread: started exactly once, by the first.
     #[test]
     fn loom_init_sipi_sipi() {
-        loom::model(|| {
+        check(|| {
             let shared = shared();
             let sender = {
                 let shared = shared.clone();

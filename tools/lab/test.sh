@@ -29,7 +29,7 @@ suite_host() {
 # The same rooms under loom, which tries every order of what several threads do.
 suite_loom() {
 	in_checkout --env "CARGO_TARGET_DIR=$BUILD/cargo-loom" --env RUSTFLAGS="--cfg loom" --chdir "$CHECKOUT/tools" -- \
-		cargo test --release --locked -p oxen-host-tests loom
+		cargo test --release --locked -p oxen-host-tests -- loom interleavings
 }
 
 # The kselftests, built for the host machine.

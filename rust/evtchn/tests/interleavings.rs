@@ -21,6 +21,7 @@ use crate::evtchn::{
     vcpu_info,
     word::Word, //
 };
+use crate::interleave::check;
 use loom::sync::atomic::{
     fence,
     AtomicU32,
@@ -201,13 +202,6 @@ impl Guest {
         }
         self.found
     }
-}
-
-/// Every model is small enough to be exhausted with this many preemptions of a thread.
-fn check(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(model);
 }
 
 /// XSA-340, 358: what is announced is complete, in the order link, head, ready, upcall.
