@@ -98,11 +98,14 @@ step() {
 		now=$((SECONDS - start))
 		if [ "$now" -lt 4 ]; then
 			:
-		elif [ -t 2 ]; then
+		elif [ -t 2 ] && [ "$now" -gt "$said" ]; then
+			said=$now
 			width=$(tput cols 2>/dev/null || echo 80)
 			last=$(tail -n 1 "$log" | tr -d '\r' | tr '\t' ' ')
 			last="==> $title ... $(elapsed "$now"), $(wc -l <"$log") lines: $last"
 			printf '\r\033[K%s' "${last:0:width-1}" >&2
+		elif [ -t 2 ]; then
+			:
 		elif [ "$said" -lt 0 ]; then
 			printf '==> %s ...\n' "$title" >&2
 			said=0

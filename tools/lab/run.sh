@@ -40,7 +40,7 @@ need_run_initramfs() {
 # returned; without one the terminal is the guest's.
 run_guest() {
 	local script=${1:-} rc=0 size status
-	local kernel=/lab/kernel/vmlinuz cpus=2 memory=1536M append='' timeout=0 token='' binds guest=()
+	local kernel=/lab/kernel/vmlinuz cpus=2 memory=1536M append='' timeout=0 token='' binds guest=() append_guest
 	[ -z "$script" ] || [ -r "$script" ] || die "there is no script $script"
 	stdio_kind
 	if [ -n "$script" ]; then
@@ -51,8 +51,9 @@ run_guest() {
 		[ -n "$interactive" ] ||
 			die "there is no terminal: give a script, 'make run SCRIPT=file'"
 		append_guest="quiet"
-		size=$(stty size 2>/dev/null || echo '24 80')
-		append_guest="$append_guest OXEN_ROWS=${size% *} OXEN_COLUMNS=${size#* } TERM=${TERM:-linux}"
+		size=$(stty size 2>/dev/null || echo '0 0')
+		[ "$size" = '0 0' ] || append_guest="$append_guest OXEN_ROWS=${size% *} OXEN_COLUMNS=${size#* }"
+		append_guest="$append_guest TERM=${TERM:-linux}"
 	fi
 	need_kernel
 	need_run_initramfs
