@@ -29,7 +29,8 @@ EOF
 export APT_CONFIG=$apt/apt.conf
 apt-get update -q -o APT::Update::Error-Mode=any >&2
 for series in $0; do
-	for release in $(apt-cache pkgnames "linux-headers-$series." | sed -n "s/^linux-headers-\(.*-cloud-amd64\)\$/\1/p" | sort -rV); do
+	for release in $(apt-cache pkgnames "linux-headers-$series." |
+		sed -n "s/^linux-headers-\(.*-cloud-amd64\)\$/\1/p" | sort -rV); do
 		version=$(apt-cache show --no-all-versions "linux-headers-$release" | sed -n "s/^Version: //p")
 		apt-cache show "linux-source-$series=$version" >/dev/null 2>&1 || continue
 		echo "$release $version $series" >$apt/found
@@ -57,8 +58,8 @@ for package in "linux-headers-$release" "$image" "linux-modules-$release" "linux
 done
 cd /lab/kernel
 mkdir -p unpacked source modules build
-for deb in /lab/apt/linux-headers-*.deb /lab/apt/linux-binary-*.deb /lab/apt/linux-image-*.deb /lab/apt/linux-modules-*.deb; do
-	[ ! -e "$deb" ] || dpkg-deb -x "$deb" unpacked
+for deb in /lab/apt/*.deb; do
+	case $deb in */linux-source-*) ;; *) dpkg-deb -x "$deb" unpacked ;; esac
 done
 mv "unpacked/usr/lib/modules/$release" modules/ 2>/dev/null || mv "unpacked/lib/modules/$release" modules/
 rm -f "modules/$release/build" "modules/$release/source"
@@ -109,7 +110,7 @@ make_kernel() {
 		in_root "${where[@]}" -- bash -c "$FIND_KERNEL" "$KERNEL_SERIES" ||
 		die "cannot find a kernel: check the network (http_proxy if there is a proxy); the log is $log"
 	read -r release version series <"$apt/found"
-	step "(2/3) downloading and unpacking $release (230 MB)" "$log" \
+	step "(2/3) downloading and unpacking $release (220 MB)" "$log" \
 		in_root "${where[@]}" -- bash -c "$UNPACK_KERNEL" "$release" "$version" "$series" ||
 		die "cannot fetch the kernel: check the network and the disk; the log is $log"
 	step "(3/3) preparing $release for modules" "$log" \

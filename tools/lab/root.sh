@@ -28,8 +28,11 @@ need_mmdebstrap() {
 	local log=$CACHE/logs/mmdebstrap-install.log
 	install_mmdebstrap() {
 		export DEBIAN_FRONTEND=noninteractive
-		apt-get install -y -q --no-install-recommends mmdebstrap ||
-			{ apt-get update -q && apt-get install -y -q --no-install-recommends mmdebstrap; }
+		apt-get install -y -q --no-install-recommends mmdebstrap debian-archive-keyring ||
+			{
+				apt-get update -q &&
+					apt-get install -y -q --no-install-recommends mmdebstrap debian-archive-keyring
+			}
 	}
 	step "installing mmdebstrap on the host" "$log" install_mmdebstrap ||
 		die "cannot install mmdebstrap: check the network (http_proxy if there is a proxy), or install it by hand"
@@ -37,18 +40,22 @@ need_mmdebstrap() {
 
 # A maker for ensure_entry.
 make_root() {
-	local part=$1 log=$CACHE/logs/root.log mirror from=()
+	local part=$1 log=$CACHE/logs/root.log mirror from_apt from=() proxy=()
 	need_space "$part" 3500 "the build root"
 	need_mmdebstrap
 	mirror=$(host_mirror)
 	[ -z "$mirror" ] || from=("$mirror")
-	step "build root ($SUITE from ${mirror:-the default mirror}, about 700 MB to download)" "$log" \
+	# The proxy that the host's apt uses, if it is not in the environment.
+	eval "$(apt-config shell from_apt Acquire::http::Proxy 2>/dev/null)"
+	[ -z "${from_apt:-}" ] || proxy=(--aptopt="Acquire::http::Proxy \"$from_apt\"")
+	step "build root ($SUITE from ${mirror:-the default mirror}, 2 GB)" "$log" \
 		unshare --mount mmdebstrap --variant=apt --include="$(root_packages)" \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
-		--aptopt='Acquire::Retries "3"' \
-		--setup-hook="sed -n '1s/ $SUITE / $SUITE-backports /p' \"\$1/etc/apt/sources.list\" >\"\$1/etc/apt/sources.list.d/backports.list\"" \
+		--aptopt='Acquire::Retries "3"' "${proxy[@]}" \
+		--setup-hook="cd \"\$1/etc/apt\" &&
+			sed -n '1s/ $SUITE / $SUITE-backports /p' sources.list >sources.list.d/backports.list" \
 		--customize-hook="mkdir -p \"\$1/lab\" && : >>\"\$1/etc/resolv.conf\" && : >>\"\$1/etc/hosts\"" \
 		"$SUITE" "$part/root" "${from[@]}" ||
 		die "cannot make the build root: $(root_failure "$log")"
