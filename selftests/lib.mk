@@ -5,7 +5,7 @@
 #   TEST_PROGS           scripts that are tests
 #   TEST_GEN_PROGS       programs that are tests, built from NAME.c
 #   TEST_PROGS_EXTENDED  scripts that tests call
-#   TEST_GEN_FILES       files that tests need, built; guests named NAME.elf come from NAME.S
+#   TEST_GEN_FILES       files that tests need, built
 #   TEST_FILES           files that tests need
 #
 # and may hold rules of its own. A folder's `settings` may set timeout=SECONDS (45; 0 for never).
@@ -16,19 +16,11 @@ OUTPUT ?= $(CURDIR)
 
 CFLAGS += -std=gnu11 -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I$(top)/lib -I$(top)/../include/uapi
 
-# A guest: freestanding, linked at 1 MiB, its entry where the PVH note in it says. A folder that wants
-# 64-bit code throughout sets GUEST_BITS to 64.
-GUEST_BITS ?= 32
-GUEST_FLAGS ?= -m$(GUEST_BITS) -nostdlib -static -no-pie -Wl,--build-id=none -T $(top)/lib/guest.ld
-
 progs := $(TEST_PROGS) $(TEST_GEN_PROGS)
 sources := $(TEST_PROGS) $(TEST_PROGS_EXTENDED) $(TEST_FILES) $(wildcard settings)
 generated := $(TEST_GEN_PROGS) $(TEST_GEN_FILES)
 
 all: $(addprefix $(OUTPUT)/,$(generated))
-
-$(OUTPUT)/%.elf: %.S $(wildcard $(top)/lib/*.h) $(top)/lib/guest.ld
-	$(CC) $(GUEST_FLAGS) -I$(top)/lib -o $@ $<
 
 $(OUTPUT)/%: %.c $(wildcard $(top)/lib/*.h)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LDLIBS)

@@ -35,6 +35,7 @@ FLOORS = {
     "xsm": 2,
     "abi": 1,
     "sys": 1,
+    "trace": 1,
     # The host build's stand-in for sys, and its root: no part of the module.
     "host": 8,
 }

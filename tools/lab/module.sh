@@ -40,18 +40,28 @@ build_module() {
 	esac
 	make_build_dir "$BUILD/$flavour"
 	build_step "module for the $flavour kernel" "$BUILD/$flavour.log" \
-		in_checkout "${binds[@]}" -- "${make[@]}" "-j$KERNEL_JOBS" "M=$CHECKOUT" "MO=$BUILD/$flavour" "$@" modules
+		in_checkout "${binds[@]}" -- "${make[@]}" "-j$KERNEL_JOBS" "M=$CHECKOUT" "MO=$BUILD/$flavour" \
+		"$@" modules
 }
 
 # Builds the userspace tools as static programs, so that they run in any root and on any host, and puts
-# the `oxen` command at build/oxen.
+# the `oxen` command at build/bin/oxen.
 build_tools() {
 	need_root
+	make_build_dir "$BUILD/bin"
 	# shellcheck disable=SC2016 # expanded inside the root.
 	build_step "oxen command" "$BUILD/tools.log" \
 		in_checkout --env "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-static" \
 		--chdir "$CHECKOUT/tools" -- bash -euc '
 		cargo build --release --locked --target x86_64-unknown-linux-gnu -p oxen
 		install -m 755 "$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release/oxen" "$0/oxen"
-		' "$BUILD"
+		' "$BUILD/bin"
+}
+
+# Builds the tiny guests as build/guests/NAME.elf.
+build_guests() {
+	need_root
+	make_build_dir "$BUILD/guests"
+	build_step "tiny guests" "$BUILD/guests.log" \
+		in_checkout -- make -s -C tools/guests "-j$KERNEL_JOBS" "OUTPUT=$BUILD/guests"
 }

@@ -35,7 +35,7 @@ need_mmdebstrap() {
 			}
 	}
 	step "installing mmdebstrap on the host" "$log" install_mmdebstrap ||
-		die "cannot install mmdebstrap: check the network (http_proxy if there is a proxy), or install it by hand"
+		die "cannot install mmdebstrap: check the network and http_proxy, or install it by hand"
 }
 
 # A maker for ensure_entry.

@@ -63,7 +63,7 @@ run_guest() {
 
 	mkdir -p "$RUN/tree/run.d" "$RUN/tree/bin" "$RUN/tree/guest" "$RUN/guest"
 	cp "$BUILD/stock/oxen.ko" "$RUN/tree/oxen.ko"
-	cp "$BUILD/oxen" "$RUN/tree/bin/oxen"
+	cp "$BUILD/bin/oxen" "$RUN/tree/bin/oxen"
 	[ -z "$script" ] || cp -- "$script" "$RUN/guest/script"
 	guest=(oxen run --kernel /guest/vmlinuz --initrd /guest/initramfs --name guest --vcpus 2 --memory 512
 		--cmdline "console=hvc0 panic=-1 $append_guest")

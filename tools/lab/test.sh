@@ -28,15 +28,15 @@ suite_host() {
 
 # The same rooms under loom, which tries every order of what several threads do.
 suite_loom() {
-	in_checkout --env "CARGO_TARGET_DIR=$BUILD/cargo-loom" --env RUSTFLAGS="--cfg loom" --chdir "$CHECKOUT/tools" -- \
-		cargo test --release --locked -p oxen-host-tests -- loom interleavings
+	in_checkout --env "CARGO_TARGET_DIR=$BUILD/cargo-loom" --env RUSTFLAGS="--cfg loom" \
+		--chdir "$CHECKOUT/tools" -- cargo test --release --locked -p oxen-host-tests -- loom interleavings
 }
 
 # The kselftests, built for the host machine.
 build_selftests() {
 	make_build_dir "$BUILD/selftests" "$BUILD/kselftest"
 	build_step "selftests" "$BUILD/selftests.log" \
-		in_checkout -- make -C selftests "O=$BUILD/selftests" "INSTALL_PATH=$BUILD/kselftest" install
+		in_checkout -- make -s -C selftests "O=$BUILD/selftests" "INSTALL_PATH=$BUILD/kselftest" install
 }
 
 # One target of the kselftests in a machine of its own: what one breaks does not touch the next.
@@ -112,6 +112,7 @@ run_tests() {
 	suite loom suite_loom
 	build_module "$flavour"
 	build_tools
+	build_guests
 	build_selftests
 	[ "$flavour" = stock ] || suite kunit suite_kunit
 	if [ "$long" = long ]; then suite run suite_run 20; else suite run suite_run 1; fi
