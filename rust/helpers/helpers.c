@@ -61,6 +61,11 @@ void oxen_put_page(struct page *page)
 	put_page(page);
 }
 
+int oxen_page_count(struct page *page)
+{
+	return page_count(page);
+}
+
 void *oxen_page_address(struct page *page)
 {
 	return page_address(page);

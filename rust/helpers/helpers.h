@@ -33,6 +33,7 @@ struct page *oxen_alloc_pages(u32 order, bool account, bool try_only);
 void oxen_split_page(struct page *page, u32 order);
 void oxen_get_page(struct page *page);
 void oxen_put_page(struct page *page);
+int oxen_page_count(struct page *page);
 void *oxen_page_address(struct page *page);
 u64 oxen_page_to_pfn(struct page *page);
 struct page *oxen_pfn_to_page(u64 pfn);

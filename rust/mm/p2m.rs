@@ -20,6 +20,9 @@
 //!
 //! `lock` (a spin lock) serialises changes. It is innermost: nothing else is taken under it.
 
+#[cfg(CONFIG_KUNIT = "y")]
+mod kunit;
+
 use kernel::new_spinlock;
 use kernel::sync::SpinLock;
 use pin_init::{
@@ -529,6 +532,9 @@ impl P2m {
         {
             let _guard = self.lock.lock();
             let leaf = self.lookup(gfn).ok_or(ENOENT)?;
+            if leaf.ty == P2mType::Invalid {
+                return Err(ENOENT);
+            }
             if leaf.ty != from {
                 return Err(EINVAL);
             }

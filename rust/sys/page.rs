@@ -118,6 +118,13 @@ impl PageRef {
         unsafe { raw::oxen_page_to_pfn(self.0.as_ptr()) }
     }
 
+    /// How many references there are. Others may take or drop some at any time; for tests.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn count(&self) -> i32 {
+        // SAFETY: Valid by the type's invariant.
+        unsafe { raw::oxen_page_count(self.0.as_ptr()) }
+    }
+
     /// The page's address in the kernel's direct map.
     pub(crate) fn as_ptr(&self) -> *mut u8 {
         // SAFETY: Valid by the type's invariant; 64-bit kernels map all normal memory.
