@@ -11,14 +11,14 @@ lab := $(CURDIR)/tools/lab/lab
 # Where a module for a person's own kernel is built.
 CUSTOM := $(CURDIR)/build/custom
 
-export SCRIPT DEBUG ALL
+export SCRIPT DEBUG ONLY ALL
 
 ##@ To use
 
 run: ## sets everything up and ends at a shell in a guest; SCRIPT=FILE runs FILE there instead
 	@$(lab) run
 
-test: ## runs every test; DEBUG=1 on the debug kernel
+test: ## runs every test; DEBUG=1 on the debug kernel; ONLY='NAME...' some suites
 	@$(lab) test
 
 test-long: ## runs the tests that take long

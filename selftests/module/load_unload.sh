@@ -46,8 +46,11 @@ fi
 left=$(traces)
 if [ -z "$left" ]; then tap_pass "leaves nothing behind"; else tap_fail "leaves nothing behind" "$left"; fi
 
-# Forty rounds after the tenth: a page lost in each would show as 160 KiB.
-if [ "$((after - before))" -lt 2048 ]; then
+# Forty rounds after the tenth: a page lost in each would show as 160 KiB. A kernel that looks for leaks itself keeps
+# what was freed for a while, and more notes of it the longer it runs.
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	tap_skip "kernel memory does not grow" "kmemleak looks for what is lost"
+elif [ "$((after - before))" -lt 2048 ]; then
 	tap_pass "kernel memory does not grow"
 else
 	tap_fail "kernel memory does not grow" "SUnreclaim went from $before to $after KiB in 40 rounds"

@@ -36,11 +36,46 @@ need_run_initramfs() {
 	RUN_IMAGES=$CACHE/$name
 }
 
+# Describes a host machine that is one initramfs: its kernel, the debug kernel with DEBUG=1, in the caller's kernel,
+# memory, flavour and binds.
+choose_host() {
+	flavour=stock kernel=/lab/kernel/vmlinuz memory=1536M
+	need_kernel
+	mapfile -t binds < <(kernel_binds)
+	[ "${DEBUG:-}" = 1 ] || return 0
+	flavour=debug kernel=/lab/debug/vmlinuz memory=3G
+	need_debug_kernel
+	mapfile -t binds < <(debug_kernel_binds)
+}
+
+# Begins the tree of such a machine: the module, the oxen command. Sets RUN.
+begin_tree() {
+	new_run
+	mkdir -p "$RUN/tree/run.d" "$RUN/tree/bin"
+	cp "$BUILD/$flavour/oxen.ko" "$RUN/tree/oxen.ko"
+	cp "$BUILD/bin/oxen" "$RUN/tree/bin/oxen"
+}
+
+# Ends it: the arguments are the command that the machine runs.
+end_tree() {
+	{
+		echo 'export PATH=/bin HOME=/ TERM=linux'
+		printf 'exec'
+		printf ' %q' "$@"
+		echo
+	} >"$RUN/tree/run.d/command"
+	printf '%s=%q\n' module /oxen.ko interactive "$interactive" >"$RUN/tree/run.d/settings"
+	in_root --rw "$RUN" /lab/run --ro "$RUN_IMAGES" /lab/images -- bash -euc '
+		cd /lab/run/tree && strip --strip-debug oxen.ko && strip bin/oxen &&
+		'"$PACK"' | cat /lab/images/host.cpio - >/lab/run/initramfs
+		' || die "cannot make the initramfs of this run"
+}
+
 # Boots host and guest. With a script as argument its output is all that is printed, and its status
 # returned; without one the terminal is the guest's.
 run_guest() {
 	local script=${1:-} rc=0 size status
-	local kernel=/lab/kernel/vmlinuz cpus=2 memory=1536M append='' timeout=0 token='' binds guest=() append_guest
+	local kernel memory flavour binds cpus=2 append='' timeout=0 token='' append_guest
 	[ -z "$script" ] || [ -r "$script" ] || die "there is no script $script"
 	stdio_kind
 	if [ -n "$script" ]; then
@@ -55,32 +90,19 @@ run_guest() {
 		[ "$size" = '0 0' ] || append_guest="$append_guest OXEN_ROWS=${size% *} OXEN_COLUMNS=${size#* }"
 		append_guest="$append_guest TERM=${TERM:-linux}"
 	fi
-	need_kernel
+	choose_host
 	need_run_initramfs
-	build_module stock
+	build_module "$flavour"
 	build_tools
-	new_run
-
-	mkdir -p "$RUN/tree/run.d" "$RUN/tree/bin" "$RUN/tree/guest" "$RUN/guest"
-	cp "$BUILD/stock/oxen.ko" "$RUN/tree/oxen.ko"
-	cp "$BUILD/bin/oxen" "$RUN/tree/bin/oxen"
+	begin_tree
+	mkdir -p "$RUN/tree/guest" "$RUN/guest"
 	[ -z "$script" ] || cp -- "$script" "$RUN/guest/script"
-	guest=(oxen run --kernel /guest/vmlinuz --initrd /guest/initramfs --name guest --vcpus 2 --memory 512
-		--cmdline "console=hvc0 panic=-1 $append_guest")
-	{
-		echo 'export PATH=/bin HOME=/ TERM=linux'
-		printf 'exec'
-		printf ' %q' "${guest[@]}"
-		echo
-	} >"$RUN/tree/run.d/command"
-	printf '%s=%q\n' module /oxen.ko interactive "$interactive" >"$RUN/tree/run.d/settings"
 	in_root --rw "$RUN" /lab/run --ro "$RUN_IMAGES" /lab/images -- bash -euc '
 		cd /lab/run/guest && '"$PACK"' | cat /lab/images/guest.cpio - >/lab/run/tree/guest/initramfs
-		cd /lab/run/tree && strip --strip-debug oxen.ko && strip bin/oxen &&
-		'"$PACK"' | cat /lab/images/host.cpio - >/lab/run/initramfs
-		' || die "cannot make the initramfs of this run"
-	mapfile -t binds < <(kernel_binds)
-	say "booting Debian's kernel $RELEASE as the host, and the same as a guest of oxen"
+		' || die "cannot make the guest's initramfs"
+	end_tree oxen run --kernel /guest/vmlinuz --initrd /guest/initramfs --name guest --vcpus 2 --memory 512 \
+		--cmdline "console=hvc0 panic=-1 $append_guest"
+	say "booting the $flavour kernel as the host, and Debian's kernel $RELEASE as a guest of oxen"
 	boot_machine share '' "${binds[@]}" || rc=$?
 	if [ -n "$script" ]; then
 		cp "$RUN/console.log" "$BUILD/vm/guest-console.log" 2>/dev/null || true
@@ -94,6 +116,22 @@ run_guest() {
 		[ "$rc" -ne 0 ] || rc=255
 		return "$rc"
 	fi
+	machine_failure "$rc"
+	return "$rc"
+}
+
+# Runs one program of the kselftests (TARGET/PROGRAM) in a machine without shared folders: what it does to
+# the machine they would not live through.
+run_alone() {
+	local kernel memory flavour binds cpus=2 append='' timeout=300 token='' interactive='' stdin='' rc=0
+	choose_host
+	need_run_initramfs
+	begin_tree
+	cp -r "$BUILD/kselftest/lib" "$BUILD/kselftest/${1%/*}" "$RUN/tree/"
+	mkdir "$RUN/tree/guests"
+	cp "$BUILD"/guests/*.elf "$RUN/tree/guests/"
+	end_tree env OXEN_GUESTS=/guests OXEN_MODULE=/oxen.ko sh "/$1"
+	boot_machine share '' "${binds[@]}" || rc=$?
 	machine_failure "$rc"
 	return "$rc"
 }

@@ -8,10 +8,11 @@
 TEST=$BUILD/test
 SUITES=()
 
-# Runs a suite and keeps its log with its status; a failure does not end the run.
+# Runs a suite and keeps its log with its status; a failure does not end the run. ONLY names those to run.
 suite() {
 	local name=$1 rc=0 log
 	shift
+	case " ${ONLY:-$name} " in *" $name "*) ;; *) return 0 ;; esac
 	log=$TEST/$name.log
 	SUITES+=("$log")
 	step "test: $name" "$log" "$@" || rc=$?
@@ -48,6 +49,9 @@ suite_selftest() {
 suite_kunit() {
 	"$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" --serial "$TEST/kunit.kernel.log" -- "$LAB/vm-suite" kunit
 }
+
+# A machine sleeps only without the folders that it shares.
+suite_sleep() { run_alone host/suspend.sh; }
 
 # Gives a TAP result of suite_run: a name, then a command that is the condition.
 run_result() {
@@ -116,11 +120,13 @@ run_tests() {
 	build_selftests
 	[ "$flavour" = stock ] || suite kunit suite_kunit
 	if [ "$long" = long ]; then suite run suite_run 20; else suite run suite_run 1; fi
+	suite sleep suite_sleep
 	mapfile -t targets < <(cut -d: -f1 "$BUILD/kselftest/kselftest-list.txt" | uniq)
 	for target in "${targets[@]}"; do
 		suite "selftest-$target" suite_selftest "$target"
 	done
 
+	[ "${#SUITES[@]}" -gt 0 ] || die "there is no suite named ${ONLY:-}"
 	in_checkout -- "$LAB/collect.py" "$TEST/summary" "${SUITES[@]}" >&2 || failed=1
 	say "tests took $(elapsed $((SECONDS - start))); the logs are in build/test"
 	return "$failed"
