@@ -272,6 +272,8 @@ impl<B: Backend> Running<'_, B> {
             irq::cond_resched();
             let exit = self.section();
             if self.handle(exit) == Next::Block {
+                // What blocks it may have set a deadline: SCHEDOP_poll does.
+                self.arm_timer();
                 self.block();
             }
         }
