@@ -20,7 +20,7 @@ const XEN_LEAVES: u32 = 5;
 pub(crate) const HYPERCALL_MSR: u32 = 0x4000_0000;
 
 /// CR4.OSXSAVE.
-const CR4_OSXSAVE: u64 = 1 << 18;
+pub(crate) const CR4_OSXSAVE: u64 = 1 << 18;
 /// CR4.PKE.
 const CR4_PKE: u64 = 1 << 22;
 

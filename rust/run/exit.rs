@@ -27,6 +27,7 @@ use crate::hw::{
     Vcpu as _, //
 };
 use crate::policy::control::cr4_mask;
+use crate::policy::view::CR4_OSXSAVE;
 
 /// The port on which emulators print (`outb`), which Xen's guests use for early messages.
 const DEBUG_PORT: u16 = 0xe9;
@@ -243,11 +244,15 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
-    /// XSETBV.
+    /// XSETBV. The interception may come before the processor has looked at CR4.
     fn xsetbv(&mut self) {
         let Some(next) = self.insn.next_rip else {
             return;
         };
+        if self.hw.cr4() & CR4_OSXSAVE == 0 {
+            self.inject(UD);
+            return;
+        }
         let index = self.hw.gpr(1) & 0xffff_ffff;
         let value = self.hw.gpr(0) & 0xffff_ffff | self.hw.gpr(2) << 32;
         let valid = index == 0
