@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# For tests that run guests with the oxen command; to be sourced after tap.sh.
+
+# Sets guests to the folder of the tiny guests, work to a folder of the test's own, and skips the whole
+# test unless guests can run. What a test leaves running ends with it.
+need_guests() {
+	need_superuser
+	need_oxen
+	guests=${OXEN_GUESTS:-}
+	[ -r "$guests/hello.elf" ] || tap_skip_all "no tiny guests: set OXEN_GUESTS"
+	command -v oxen >/dev/null || tap_skip_all "no oxen command in the path"
+	work=$(mktemp -d)
+	trap 'destroy_all; rm -rf "$work"' EXIT
+	log_begin
+}
+
+# Sets vmlinuz and initramfs to a Linux kernel and an initramfs for it (see boot/init), or skips.
+need_linux() {
+	vmlinuz=${OXEN_TEST_VMLINUZ:-/boot/vmlinuz-$(uname -r)}
+	[ -r "$vmlinuz" ] || tap_skip_all "no kernel for the guest: set OXEN_TEST_VMLINUZ"
+	busybox=$(command -v busybox) || tap_skip_all "no busybox for the guest"
+	command -v cpio >/dev/null || tap_skip_all "no cpio for the guest's initramfs"
+	initramfs=$work/initramfs
+	mkdir -p "$work/tree/bin"
+	cp "$busybox" "$work/tree/bin/busybox"
+	cp "$(dirname "$0")/$1" "$work/tree/init"
+	chmod 755 "$work/tree/init"
+	(cd "$work/tree" && find . | cpio --quiet -o -H newc -R 0:0) >"$initramfs"
+}
+
+# Succeeds if QEMU emulates this machine's processor: it checks less than hardware does.
+is_emulated() { grep -qw hypervisor /proc/cpuinfo && ! lscpu | grep -q '^Hypervisor vendor'; }
+
+# Prints the numbers of the domains that there are, without domain 0.
+domains() { oxen list --json | sed -n 's/^ *"domid": \([1-9][0-9]*\).*/\1/p'; }
+
+no_domains() { [ -z "$(domains)" ]; }
+
+destroy_all() {
+	for domains_one in $(domains); do oxen destroy "$domains_one" >/dev/null 2>&1; done
+}
+
+# Prints the state of domain $1: running, blocked, paused, dying ..., or nothing if there is no such domain.
+state_of() { oxen list | awk -v name="$1" '$1 == name || $2 == name { print $5 }'; }
+
+in_state() {
+	in_state_is=$(state_of "$1")
+	shift
+	for in_state_one; do [ "$in_state_is" != "$in_state_one" ] || return 0; done
+	return 1
+}
+
+# Prints the time that domain $1 has run, in nanoseconds.
+time_of() { oxen info --json "$1" | sed -n 's/^  "cpu_time_ns": \([0-9]*\).*/\1/p'; }
+
+# Waits up to $1 seconds until the rest of the arguments, a command, succeeds.
+wait_until() {
+	wait_left=$(($1 * 10))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$wait_left" -gt 0 ] || return 1
+		wait_left=$((wait_left - 1))
+		sleep 0.1
+	done
+}
+
+# Waits up to $2 seconds for the process $1, a child; returns its status, or 124 when it had to be killed.
+wait_for() {
+	wait_until "$2" ended "$1" || {
+		kill -KILL "$1" 2>/dev/null
+		wait "$1" 2>/dev/null
+		return 124
+	}
+	wait "$1" 2>/dev/null
+}
+
+ended() { ! [ -d "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
+
+# Memory that is free or could be at once, in KiB.
+memory_available() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo
+}
+
+# Gives a result: less than $2 MiB are missing of what $1 says there were, after a moment for what is
+# freed late.
+memory_is_back() {
+	memory_short=0
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		memory_short=$((($1 - $(memory_available)) / 1024))
+		[ "$memory_short" -ge "$2" ] || break
+		sleep 0.5
+	done
+	if [ "$memory_short" -lt "$2" ]; then
+		tap_pass "memory comes back"
+	else
+		tap_fail "memory comes back" "$memory_short MiB are missing"
+	fi
+}
+
+# --- the kernel's log ---
+
+# Marks where the test begins.
+log_begin() {
+	log_mark="selftest $(basename "$(dirname "$(readlink -f "$0")")")/$(basename "$0") $$"
+	echo "$log_mark" >/dev/kmsg
+}
+
+# Prints what came after it, without time stamps. The mark itself may be lost in a flood.
+log_since() {
+	dmesg | sed 's/^\[[^]]*\] //' |
+		awk -v mark="$log_mark" '{ line[NR] = $0 } $0 == mark { from = NR }
+			END { for (i = from + 1; i <= NR; i++) print line[i] }'
+}
+
+# What a kernel says of a slow machine, and of tests that measure nothing.
+LOG_OTHERS='^(clocksource: |hrtimer: interrupt took|perf: interrupt took|workqueue: .* hogged CPU'
+LOG_OTHERS="$LOG_OTHERS|random: |tsc: |sched: |selftest |.*: drop_caches: )"
+# What the module says of a domain and of itself.
+LOG_OURS='^oxen: (d[0-9]+: |[0-9]+ messages suppressed|loaded|unloaded)|^oxen_[a-z_]*: [0-9]+ callbacks suppressed'
+
+# Gives a result: since log_begin the kernel's log holds no more than $1 lines of the module, all of them
+# informational, and nothing else.
+log_clean() {
+	log_other=$(log_since | grep -vE "$LOG_OTHERS" | grep -vE "$LOG_OURS" | head -n 40)
+	log_count=$(log_since | grep -cE '^oxen')
+	if [ -n "$log_other" ]; then
+		tap_fail "the kernel's log holds only lines of ours" "$log_other"
+	elif [ "$log_count" -gt "$1" ]; then
+		tap_fail "the kernel's log holds only lines of ours" "$log_count lines, more than $1"
+	else
+		tap_pass "the kernel's log holds only lines of ours"
+	fi
+}
