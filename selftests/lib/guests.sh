@@ -16,7 +16,7 @@ need_guests() {
 	log_begin
 }
 
-# Sets vmlinuz and initramfs to a Linux kernel and an initramfs for it (see boot/init), or skips.
+# Sets vmlinuz and initramfs to a Linux kernel and an initramfs with linux-init for it, or skips.
 need_linux() {
 	vmlinuz=${OXEN_TEST_VMLINUZ:-/boot/vmlinuz-$(uname -r)}
 	[ -r "$vmlinuz" ] || tap_skip_all "no kernel for the guest: set OXEN_TEST_VMLINUZ"
@@ -25,10 +25,24 @@ need_linux() {
 	initramfs=$work/initramfs
 	mkdir -p "$work/tree/bin"
 	cp "$busybox" "$work/tree/bin/busybox"
-	cp "$(dirname "$0")/$1" "$work/tree/init"
+	cp "$(dirname "$0")/../lib/linux-init" "$work/tree/init"
 	chmod 755 "$work/tree/init"
 	(cd "$work/tree" && find . | cpio --quiet -o -H newc -R 0:0) >"$initramfs"
 }
+
+# Starts a Linux guest with $2 vCPUs under the name $1 in the background, with DO=$3 and the further
+# arguments; pid is then its `oxen run`. Its console goes to $work/$1.console.
+linux_start() {
+	linux_name=$1 linux_vcpus=$2 linux_do=$3
+	shift 3
+	oxen run --kernel "$vmlinuz" --initrd "$initramfs" --vcpus "$linux_vcpus" --memory 192 --name "$linux_name" \
+		--cmdline "console=hvc0 panic=-1 DO=$linux_do" "$@" \
+		>"$work/$linux_name.console" 2>"$work/$linux_name.errors" &
+	pid=$!
+}
+
+# Whether the console of guest $1 shows this line.
+said() { tr -d '\r' <"$work/$1.console" | grep -qx "guest: $2"; }
 
 # Succeeds if QEMU emulates this machine's processor: it checks less than hardware does.
 is_emulated() { grep -qw hypervisor /proc/cpuinfo && ! lscpu | grep -q '^Hypervisor vendor'; }
