@@ -593,9 +593,9 @@ const u8 *oxen_build_id(u32 *len)
 
 bool oxen_log_allowed(void)
 {
-	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 20);
-
 	/* Quiet about what was left out: the guest chooses how much that is. */
-	ratelimit_set_flags(&limit, RATELIMIT_MSG_ON_RELEASE);
+	static struct ratelimit_state limit =
+		RATELIMIT_STATE_INIT_FLAGS("oxen", 5 * HZ, 20, RATELIMIT_MSG_ON_RELEASE);
+
 	return __ratelimit(&limit);
 }
