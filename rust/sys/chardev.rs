@@ -94,7 +94,7 @@ impl OpenFile {
     pub(crate) fn mapping(&self, addr: u64, len: u64) -> Option<Mapping> {
         // SAFETY: Called by a process in an ioctl.
         let vma = unsafe { raw::oxen_vma_find_locked(addr, len, self.0.cast()) };
-        (!vma.is_null()).then_some(Mapping { vma })
+        (!vma.is_null()).then(|| Mapping { vma })
     }
 }
 
