@@ -179,9 +179,16 @@ impl Device for Evtchn {
                     }
                 }
                 Some(count) => {
-                    let ports = batch.iter().take(count);
-                    for port in ports {
-                        into.write_slice(&port.to_ne_bytes()).map_err(|_| EFAULT)?;
+                    let ports = batch.get(..count).ok_or(EINVAL)?;
+                    for (done, port) in ports.iter().enumerate() {
+                        if into.write_slice(&port.to_ne_bytes()).is_err() {
+                            this.queue.give_back(ports.get(done..).unwrap_or(&[]));
+                            return if done == 0 {
+                                Err(EFAULT)
+                            } else {
+                                Ok(done * size_of::<Port>())
+                            };
+                        }
                     }
                     return Ok(count * size_of::<Port>());
                 }

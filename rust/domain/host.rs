@@ -120,8 +120,12 @@ impl Queue {
             }
             ring.ports.next_power_of_two().max(16)
         };
-        let mut slots = KVec::with_capacity(need, GFP_KERNEL)?;
-        slots.resize(need, 0, GFP_KERNEL)?;
+        let room = || -> Result<KVec<Port>> {
+            let mut slots = KVec::with_capacity(need, GFP_KERNEL)?;
+            slots.resize(need, 0, GFP_KERNEL)?;
+            Ok(slots)
+        };
+        let mut slots = room().inspect_err(|_| self.unreserve())?;
         let mut ring = self.ring.lock();
         if ring.slots.len() < slots.len() {
             for at in 0..ring.len {
@@ -173,6 +177,24 @@ impl Queue {
         ring.first = ring.index(count);
         ring.len -= count;
         Some(count)
+    }
+
+    /// Gives back what [`Queue::take`] took and its reader did not get: it comes first again.
+    pub(crate) fn give_back(&self, ports: &[Port]) {
+        let mut ring = self.ring.lock();
+        for port in ports.iter().rev() {
+            // Taking them made the room, and masked ports do not come again meanwhile.
+            if ring.len >= ring.slots.len() {
+                ring.overflow = true;
+                return;
+            }
+            ring.first = ring.index(ring.slots.len() - 1);
+            ring.len += 1;
+            let at = ring.first;
+            if let Some(slot) = ring.slots.get_mut(at) {
+                *slot = *port;
+            }
+        }
     }
 
     /// Waits until an event has arrived. Returns whether a signal came instead.
