@@ -143,6 +143,9 @@ impl Privcmd {
         let batch: abi::MmapBatchV2 = read(arg)?;
         self.may_touch(batch.dom)?;
         let domain = live_domain(hypervisor, batch.dom)?;
+        if batch.num == 0 {
+            return Err(EINVAL);
+        }
         for index in 0..u64::from(batch.num) {
             let gfn: u64 = read(element::<u64>(batch.arr, index)?)?;
             let result = map_frame(&domain, file, batch.addr, index, batch.num.into(), gfn)?;
@@ -164,6 +167,9 @@ impl Privcmd {
         self.may_touch(batch.dom)?;
         let domain = live_domain(hypervisor, batch.dom)?;
         let num = u64::try_from(batch.num).map_err(|_| EINVAL)?;
+        if num == 0 {
+            return Err(EINVAL);
+        }
         for index in 0..num {
             let at = element::<u64>(batch.arr, index)?;
             let gfn: u64 = read(at)?;

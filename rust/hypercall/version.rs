@@ -134,5 +134,8 @@ fn features(caller: &Caller<'_>, arg: u64) -> Result {
     ]
     .iter()
     .fold(0, |map, bit| map | 1 << bit);
+    if caller.is_control() {
+        info.submap |= 1 << abi::FEAT_DOM0;
+    }
     Handle::new(arg).write(caller, &info)
 }

@@ -19,6 +19,7 @@ use crate::abi::errno::{
 use crate::domain::hypervisor::Hypervisor;
 use crate::domain::vcpu::Vcpu;
 use crate::domain::{
+    clock as system_time,
     Domain,
     DOM0, //
 };
@@ -128,9 +129,11 @@ fn host(hypervisor: &Hypervisor, info: &mut GetDomainInfo) {
     info.max_pages = NO_LIMIT;
 }
 
-/// Nanoseconds that a vCPU has run.
+/// Nanoseconds that a vCPU has run:
+/// what the thread used, its start and its ways in and out left out.
 fn cpu_time(vcpu: &Vcpu) -> u64 {
-    vcpu.runtime_ns()
+    let [running, ..] = vcpu.runstate.lock().snapshot(system_time::now_ns()).time;
+    vcpu.runtime_ns().min(running)
 }
 
 /// Whether a vCPU has a processor now.
