@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Makes domains of a few pages that run a few bytes of code: for tests that need no kernel in them. */
+#ifndef SELFTESTS_DOMAIN_H
+#define SELFTESTS_DOMAIN_H
+
+#include "xen.h"
+
+/* Where the code of such a domain is. */
+#define CODE_GFN 0x10UL
+
+/* 32-bit code: computes for ever. */
+static const uint8_t code_spin[] __attribute__((unused)) = { 0xeb, 0xfe };
+/* Halts for ever, ready for interrupts that do not come. */
+static const uint8_t code_idle[] __attribute__((unused)) = { 0xfb, 0xf4, 0xeb, 0xfc };
+/* sched_op(shutdown, &reason), the reason in the four bytes at 0x80 of the page, by VMMCALL. */
+static const uint8_t code_shutdown[] __attribute__((unused)) = {
+	0xb8, 29, 0, 0, 0,		/* mov $sched_op, %eax */
+	0xbb, 2, 0, 0, 0,		/* mov $shutdown, %ebx */
+	0xb9, 0x80, 0, 1, 0,		/* mov $0x10080, %ecx */
+	0x0f, 0x01, 0xd9,		/* vmmcall */
+	0xeb, 0xfe,
+};
+/* Counts in the four bytes at 0x80 of the page. */
+static const uint8_t code_count[] __attribute__((unused)) = {
+	0xff, 0x05, 0x80, 0, 1, 0,	/* incl 0x10080 */
+	0xeb, 0xf8,
+};
+
+__attribute__((unused)) static long domain_new(int fd, domid_t wanted, unsigned int vcpus)
+{
+	struct xen_domctl domctl = { 0 };
+	struct xen_domctl_createdomain *create = &domctl.u.createdomain;
+	static uint32_t serial;
+	long rc;
+
+	create->flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap;
+	create->max_vcpus = vcpus;
+	create->max_evtchn_port = 1023;
+	create->max_grant_frames = 4;
+	create->max_maptrack_frames = 4;
+	create->grant_opts = XEN_DOMCTL_GRANT_version(1);
+	create->arch.emulation_flags = XEN_X86_EMU_LAPIC;
+	serial++;
+	memcpy(create->handle, &serial, sizeof(serial));
+	rc = xen_domctl(fd, XEN_DOMCTL_createdomain, wanted, &domctl);
+	return rc < 0 ? rc : domctl.domain;
+}
+
+__attribute__((unused)) static long domain_vcpus(int fd, domid_t domain, unsigned int vcpus)
+{
+	struct xen_domctl domctl = { 0 };
+
+	domctl.u.max_vcpus.max = vcpus;
+	return xen_domctl(fd, XEN_DOMCTL_max_vcpus, domain, &domctl);
+}
+
+__attribute__((unused)) static long domain_max_mem(int fd, domid_t domain, uint64_t kib)
+{
+	struct xen_domctl domctl = { 0 };
+
+	domctl.u.max_mem.max_memkb = kib;
+	return xen_domctl(fd, XEN_DOMCTL_max_mem, domain, &domctl);
+}
+
+/* Returns how many of the pages could be had. */
+__attribute__((unused)) static long domain_populate(int fd, domid_t domain, xen_pfn_t first, unsigned int count)
+{
+	xen_pfn_t frames[256];
+	struct xen_memory_reservation what = { .nr_extents = count, .domid = domain };
+	unsigned int i;
+
+	if (count > 256)
+		return -EINVAL;
+	for (i = 0; i < count; i++)
+		frames[i] = first + i;
+	set_xen_guest_handle(what.extent_start, frames);
+	return xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_populate_physmap, &what);
+}
+
+/* Gives the first vCPU the registers that a PVH kernel starts with, at an address. */
+__attribute__((unused)) static long domain_start_at(int fd, domid_t domain, uint32_t ip)
+{
+	struct __attribute__((packed)) {
+		struct hvm_save_descriptor header_is;
+		HVM_SAVE_TYPE(HEADER) header;
+		struct hvm_save_descriptor cpu_is;
+		HVM_SAVE_TYPE(CPU) cpu;
+		struct hvm_save_descriptor end_is;
+	} context;
+	static uint8_t old[1 << 20] __attribute__((aligned(16)));
+	struct xen_domctl domctl = { 0 };
+	long rc;
+
+	/* The header is the hypervisor's own. */
+	domctl.u.hvmcontext.size = sizeof(old);
+	set_xen_guest_handle(domctl.u.hvmcontext.buffer, old);
+	rc = xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl);
+	if (rc < 0)
+		return rc;
+	memset(&context, 0, sizeof(context));
+	memcpy(&context.header_is, old, sizeof(context.header_is) + sizeof(context.header));
+	context.cpu_is.typecode = HVM_SAVE_CODE(CPU);
+	context.cpu_is.length = sizeof(context.cpu);
+	context.end_is.typecode = HVM_SAVE_CODE(END);
+	context.cpu.rip = ip;
+	context.cpu.cr0 = 0x11;
+	context.cpu.cs_limit = context.cpu.ds_limit = context.cpu.es_limit = context.cpu.ss_limit = ~0U;
+	context.cpu.cs_arbytes = 0xc9b;
+	context.cpu.ds_arbytes = context.cpu.es_arbytes = context.cpu.ss_arbytes = 0xc93;
+	context.cpu.tr_limit = 0x67;
+	context.cpu.tr_arbytes = 0x8b;
+	context.cpu.ldtr_arbytes = 0x82;
+	context.cpu.dr6 = 0xffff0ff0;
+	context.cpu.dr7 = 0x400;
+	context.cpu.rflags = 2;
+	memset(&domctl, 0, sizeof(domctl));
+	domctl.u.hvmcontext.size = sizeof(context);
+	set_xen_guest_handle(domctl.u.hvmcontext.buffer, (uint8_t *)&context);
+	return xen_domctl(fd, XEN_DOMCTL_sethvmcontext, domain, &domctl);
+}
+
+/* Makes a whole domain, paused. Returns its number or a negative error number; nothing is left then. */
+__attribute__((unused)) static long domain_make(int fd, unsigned int vcpus, const uint8_t *code, size_t size,
+						uint32_t value)
+{
+	long domain = domain_new(fd, 0, vcpus), rc;
+	xen_pfn_t frame = CODE_GFN;
+	uint8_t *page;
+
+	if (domain < 0)
+		return domain;
+	rc = domain_vcpus(fd, domain, vcpus);
+	if (!rc)
+		rc = domain_max_mem(fd, domain, 1024);
+	if (!rc)
+		rc = domain_populate(fd, domain, 0, 64) == 64 ? 0 : -ENOMEM;
+	page = rc ? NULL : xen_map(fd, domain, &frame, 1);
+	if (page) {
+		memcpy(page, code, size);
+		memcpy(page + 0x80, &value, sizeof(value));
+		munmap(page, PAGE_SIZE);
+		rc = domain_start_at(fd, domain, CODE_GFN * PAGE_SIZE);
+	} else if (!rc) {
+		rc = -EFAULT;
+	}
+	if (rc) {
+		xen_domctl(fd, XEN_DOMCTL_destroydomain, domain, NULL);
+		return rc;
+	}
+	return domain;
+}
+
+#define DOMAIN_MAKE(fd, vcpus, code, value) domain_make(fd, vcpus, code, sizeof(code), value)
+
+__attribute__((unused)) static long domain_destroy(int fd, domid_t domain)
+{
+	return xen_domctl(fd, XEN_DOMCTL_destroydomain, domain, NULL);
+}
+
+__attribute__((unused)) static long domain_pause(int fd, domid_t domain)
+{
+	return xen_domctl(fd, XEN_DOMCTL_pausedomain, domain, NULL);
+}
+
+__attribute__((unused)) static long domain_unpause(int fd, domid_t domain)
+{
+	return xen_domctl(fd, XEN_DOMCTL_unpausedomain, domain, NULL);
+}
+
+/* Waits some seconds until a domain has shut down; returns its reason or -1. */
+__attribute__((unused)) static int domain_wait_shutdown(int fd, domid_t domain)
+{
+	unsigned int i;
+	long flags;
+
+	for (i = 0; i < 2000; i++) {
+		flags = xen_flags(fd, domain);
+		if (flags < 0)
+			return -1;
+		if (flags & XEN_DOMINF_shutdown)
+			return flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
+		usleep(10000);
+	}
+	return -1;
+}
+
+/* Returns how many domains there are, the control domain included. */
+__attribute__((unused)) static int domain_count(int fd)
+{
+	static xen_domctl_getdomaininfo_t list[1024];
+	struct xen_sysctl sysctl = { 0 };
+
+	sysctl.u.getdomaininfolist.max_domains = 1024;
+	set_xen_guest_handle(sysctl.u.getdomaininfolist.buffer, list);
+	if (xen_sysctl(fd, XEN_SYSCTL_getdomaininfolist, &sysctl) < 0)
+		return -1;
+	return sysctl.u.getdomaininfolist.num_domains;
+}
+
+#endif
