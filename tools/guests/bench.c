@@ -3,16 +3,22 @@
  * Times round trips: the guest leaves, is answered, and is back. Where the TSC counts instructions
  * (QEMU's -icount), a line tells exactly how many a round trip takes, this loop's two or three included:
  *
- *   bench NAME COUNT
+ *   bench NAME LEAST MEDIAN
  *
- * Command line: n=10000 rounds, after warm=1000 uncounted ones; port=0x4f8 for the OUT that a tool
- * serves. Runs on Xen, on KVM and on neither.
+ * Rounds come in batches so short that most see no tick of the host's clock; the least and the median
+ * of the batches are told, each divided by the rounds in it.
+ *
+ * Command line: n=100 rounds a batch, batches=100 of them (up to 1000), after one that is not counted;
+ * port=0x4f8 for the OUT. Runs on Xen, on KVM and on neither.
  */
 
 #include "guest.h"
 
-static u32 rounds, warm;
+#define MAX_BATCHES 1000
+
+static u32 rounds, batches;
 static u16 port;
+static u64 taken[MAX_BATCHES];
 
 /* Defines a function that runs `setup` and `instruction` so many times. */
 #define DEFINE_LOOP(name, setup, instruction)				\
@@ -45,32 +51,53 @@ DEFINE_LOOP(rdmsr, "mov %[c], %%ecx\n", "rdmsr")
 DEFINE_LOOP(out, "mov %[c], %%edx\n", "out %%al, %%dx")
 #endif
 
+static void sort(u64 *values, u32 count)
+{
+	u32 i, j;
+
+	for (i = 1; i < count; i++) {
+		u64 value = values[i];
+
+		for (j = i; j > 0 && values[j - 1] > value; j--)
+			values[j] = values[j - 1];
+		values[j] = value;
+	}
+}
+
 static void bench(const char *name, void (*loop)(u32 count, u32 a, u32 c), u32 a, u32 c)
 {
-	u64 start, end;
-	u32 rest;
+	u32 i;
 
-	loop(warm, a, c);
-	start = rdtsc();
 	loop(rounds, a, c);
-	end = rdtsc();
-	start = divide(end - start, rounds, &rest);
-	printf("bench %s %llu\n", name, (unsigned long long)start);
+	for (i = 0; i < batches; i++) {
+		u64 start = rdtsc();
+
+		loop(rounds, a, c);
+		taken[i] = rdtsc() - start;
+	}
+	sort(taken, batches);
+	printf("bench %s %llu %llu\n", name, (unsigned long long)divide(taken[0], rounds, NULL),
+	       (unsigned long long)divide(taken[batches / 2], rounds, NULL));
 }
 
 void main(void)
 {
-	rounds = param_number("n", 10000);
-	warm = param_number("warm", 1000);
+	rounds = param_number("n", 100);
+	batches = param_number("batches", 100);
 	port = param_number("port", 0x4f8);
 
-	printf("bench: %u-bit guest on %s, %u rounds\n", (u32)sizeof(long) * 8,
-	       on_xen ? "Xen" : on_kvm ? "KVM" : "neither Xen nor KVM", rounds);
+	if (!rounds)
+		rounds = 1;
+	if (!batches || batches > MAX_BATCHES)
+		batches = MAX_BATCHES;
+
+	printf("bench: %u-bit guest on %s, %u batches of %u rounds\n", (u32)sizeof(long) * 8,
+	       on_xen ? "Xen" : on_kvm ? "KVM" : "neither Xen nor KVM", batches, rounds);
 	bench("empty", loop_empty, 0, 0);
 	bench("cpuid", loop_cpuid, 0, 0);
 	if (on_xen || on_kvm) {
 		/* The cheapest there is: Xen's version; KVM's call 1, which does nothing. */
-		bench("hypercall", cpu_is_amd ? loop_vmmcall : loop_vmcall,
+		bench(cpu_is_amd ? "vmmcall" : "vmcall", cpu_is_amd ? loop_vmmcall : loop_vmcall,
 		      on_xen ? __HYPERVISOR_xen_version : 1, 0);
 	}
 	bench("rdmsr", loop_rdmsr, 0, MSR_APIC_BASE);
