@@ -376,7 +376,8 @@ impl Vcpu {
     #[inline]
     pub(crate) fn count_exit(&self, kind: usize) {
         if let Some(counter) = self.exits.get(kind) {
-            counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            let count = counter.load(Ordering::Relaxed).wrapping_add(1);
+            counter.store(count, Ordering::Relaxed);
         }
     }
 }

@@ -352,6 +352,26 @@ pub(crate) fn skip_len(bytes: &[u8], width: CodeWidth, expected: Skip) -> Option
     skip_prefixed(bytes, width, expected)
 }
 
+/// Returns the length in bytes of the instruction `expected`, if it is what `head` begins with in 64-bit code and has
+/// neither prefixes nor operands. `None` says nothing: [`skip_len`] knows.
+///
+/// `head` is the first four bytes, the first in the lowest. With a constant `expected` it is one comparison.
+#[inline(always)]
+pub(crate) fn plain_len_64(head: u32, expected: Skip) -> Option<u8> {
+    let shape = expected.shape();
+    let plain = shape.mask == 0xff
+        && matches!(shape.tail, Tail::None)
+        && matches!(shape.role, Role::Ignored | Role::Refused)
+        && !matches!(expected, Skip::Into);
+    let opcode = u32::from(shape.opcode);
+    let (mask, bits, len) = match shape.lead {
+        Lead::None => (0xff, opcode, 1),
+        Lead::Of => (0xffff, opcode << 8 | 0x0f, 2),
+        Lead::Of01 => (0x00ff_ffff, opcode << 16 | 0x010f, 3),
+    };
+    (plain && head & mask == bits).then_some(len)
+}
+
 /// The part of [`skip_len`] for instructions that begin with prefixes.
 #[cold]
 #[inline(never)]

@@ -4,6 +4,7 @@
 
 use super::Running;
 use crate::emulate::skip::{
+    plain_len_64,
     skip_len,
     Skip, //
 };
@@ -11,6 +12,7 @@ use crate::emulate::CodeWidth;
 use crate::hw::state::{
     SegmentName,
     CR0_PE,
+    CR0_PG,
     CR4_LA57,
     EFER_LMA,
     RFLAGS_VM, //
@@ -116,25 +118,51 @@ impl<B: Backend> Running<'_, B> {
 
     /// RIP after the instruction that exited. `None` if memory no longer holds the instruction that was intercepted:
     /// the guest is then entered again and executes what is there now.
-    #[inline]
+    ///
+    /// To be called with a constant, for which it is a few comparisons where the processor does not tell.
+    #[inline(always)]
     pub(super) fn skip(&mut self, expected: Skip, irqs: &IrqsOff) -> Option<u64> {
         if let Some(rip) = self.hw.next_rip() {
             return Some(rip);
         }
+        if self.in_long_mode() {
+            let rip = self.hw.rip();
+            let head = self.frames.head(self.hw.cr3(), rip, irqs);
+            if let Some(len) = head.and_then(|head| plain_len_64(head, expected)) {
+                return Some(rip.wrapping_add(len.into()));
+            }
+        }
         self.skip_by_decoding(expected, irqs)
     }
 
-    /// In 64-bit code, which is nearly always, from remembered frames.
-    #[inline]
-    fn skip_by_decoding(&mut self, expected: Skip, irqs: &IrqsOff) -> Option<u64> {
-        let long = self.hw.efer() & EFER_LMA != 0 && self.hw.segment(SegmentName::Cs).long();
-        if long && self.hw.cr4() & CR4_LA57 == 0 {
+    /// Whether 64-bit code runs in a four-level address space, which is nearly always.
+    #[inline(always)]
+    fn in_long_mode(&self) -> bool {
+        self.hw.efer() & EFER_LMA != 0
+            && self.hw.segment(SegmentName::Cs).long()
+            && self.hw.cr4() & CR4_LA57 == 0
+    }
+
+    /// [`Running::skip`] from remembered frames.
+    #[inline(never)]
+    pub(super) fn skip_by_decoding(&mut self, expected: Skip, irqs: &IrqsOff) -> Option<u64> {
+        if let Some(rip) = self.hw.next_rip() {
+            return Some(rip);
+        }
+        if self.in_long_mode() {
             let rip = self.hw.rip();
             let code = self.frames.code(&self.domain.p2m, self.hw.cr3(), rip, irqs);
             if let Some(len) =
                 code.and_then(|code| skip_len(code.get(..15)?, CodeWidth::Bits64, expected))
             {
                 return Some(rip.wrapping_add(len.into()));
+            }
+        } else if self.hw.cr0() & CR0_PG == 0 {
+            let width = self.code_width();
+            let at = self.code_address(width);
+            let code = self.frames.code_at(&self.domain.p2m, at, irqs);
+            if let Some(len) = code.and_then(|code| skip_len(code.get(..15)?, width, expected)) {
+                return Some(self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width));
             }
         }
         self.skip_by_walking(expected, irqs)

@@ -148,7 +148,7 @@ impl<B: Backend> Running<'_, B> {
             }
             _ => None,
         };
-        self.insn.next_rip = wants.and_then(|skip| self.skip(skip, irqs));
+        self.insn.next_rip = wants.and_then(|skip| self.skip_by_decoding(skip, irqs));
     }
 }
 

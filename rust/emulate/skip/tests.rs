@@ -139,6 +139,13 @@ fn check(bytes: &[u8], width: CodeWidth) {
             }
             _ => assert_eq!(ours, None, "{bytes:02x?} {width:?} {skip:?} {truth:?}"),
         }
+        if let (CodeWidth::Bits64, Some(head)) = (width, bytes.first_chunk()) {
+            let plain = plain_len_64(u32::from_le_bytes(*head), skip);
+            assert!(
+                plain.is_none() || plain == ours,
+                "{bytes:02x?} {skip:?} {plain:?}"
+            );
+        }
     }
 }
 
@@ -166,6 +173,24 @@ fn plain_encodings() {
             }
         }
     }
+}
+
+/// What the exit path answers is recognised without prefixes, and with any left to [`skip_len`].
+#[test]
+fn plain_heads() {
+    for (head, skip, len) in [
+        (0x9090_a20f, Skip::Cpuid, 2),
+        (0x9090_320f, Skip::Rdmsr, 2),
+        (0x9090_300f, Skip::Wrmsr, 2),
+        (0x90d9_010f, Skip::Vmmcall, 3),
+        (0x9090_90f4, Skip::Hlt, 1),
+    ] {
+        assert_eq!(plain_len_64(head, skip), Some(len));
+        assert_eq!(plain_len_64(head << 8 | 0x48, skip), None);
+        assert_eq!(plain_len_64(head ^ 1, skip), None);
+    }
+    assert_eq!(plain_len_64(0x9090_90f3, Skip::Pause), None);
+    assert_eq!(plain_len_64(0xce, Skip::Into), None);
 }
 
 /// Fifteen bytes are the limit, prefixes included.
