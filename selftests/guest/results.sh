@@ -28,12 +28,13 @@ passes() {
 lax=
 ! is_emulated || lax=lax
 
-tap_plan 17
+tap_plan 18
 passes hello 64
 passes hello32 64
 passes hypercalls 64
 passes hypercalls32 64
 passes cpuid 64
+passes code 64
 passes msr 64 --cmdline "$lax"
 passes fpu 64
 passes fpu 64 --vcpus 2
