@@ -9,6 +9,7 @@ use std::fs::{
 use std::path::Path;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use uuid::Uuid;
 
 use super::end_status;
@@ -34,7 +35,10 @@ use crate::domain::registry::{
     Entry,
     Registry, //
 };
-use crate::domain::state::Reason;
+use crate::domain::state::{
+    Reason,
+    State, //
+};
 use crate::error::{
     Context,
     Error,
@@ -212,6 +216,8 @@ fn once(host: &mut Host<'_>, args: &Run, config: &Config) -> Result<End> {
 
     let end = match outcome {
         Ok(end) => end,
+        // Building a domain that somebody else has destroyed fails in ways that say nothing of that.
+        Err(_) if is_gone(host.hv, reference.domid) => End::Destroyed,
         Err(err) => {
             // Dropping the domain destroys it.
             drop(domain);
@@ -236,6 +242,14 @@ fn once(host: &mut Host<'_>, args: &Run, config: &Config) -> Result<End> {
         say(&format!("timing: destroy the domain: {time:.3} ms"));
     }
     Ok(end)
+}
+
+/// Whether somebody else has destroyed the domain.
+fn is_gone(hv: &dyn Hypervisor, domid: u16) -> bool {
+    match domctl::info(hv, domid) {
+        Ok(info) => State::new(info.flags) == State::Dying,
+        Err(errno) => errno == Errno::ESRCH,
+    }
 }
 
 /// Fails if a domain has the name already.
