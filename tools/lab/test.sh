@@ -43,7 +43,7 @@ build_selftests() {
 # One target of the kselftests in a machine of its own: what one breaks does not touch the next.
 suite_selftest() {
 	"$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" --timeout "${OXEN_TIMEOUT:-1800}" \
-		--serial "$TEST/selftest-$1.kernel.log" -- "$LAB/vm-suite" "$BUILD/kselftest" "$1"
+		--serial "$TEST/selftest-$1.kernel.log" -- env OXEN_LONG="$LONG" "$LAB/vm-suite" "$BUILD/kselftest" "$1"
 }
 
 suite_kunit() {
@@ -101,6 +101,7 @@ run_tests() {
 	local start=$SECONDS flavour=stock
 	VM_OPTIONS=()
 	[ -z "${OXEN_LONG:-}" ] || long=long
+	LONG=$long
 	if [ "${DEBUG:-}" = 1 ]; then
 		flavour=debug
 		VM_OPTIONS=(--debug)
