@@ -38,6 +38,7 @@ linux_start() {
 	oxen run --kernel "$vmlinuz" --initrd "$initramfs" --vcpus "$linux_vcpus" --memory 192 --name "$linux_name" \
 		--cmdline "console=hvc0 panic=-1 DO=$linux_do" "$@" \
 		>"$work/$linux_name.console" 2>"$work/$linux_name.errors" &
+	# shellcheck disable=SC2034 # for the test.
 	pid=$!
 }
 
