@@ -30,7 +30,7 @@ use crate::policy::control::cr4_mask;
 use crate::policy::view::CR4_OSXSAVE;
 
 /// The port on which emulators print (`outb`), which Xen's guests use for early messages.
-const DEBUG_PORT: u16 = 0xe9;
+pub(super) const DEBUG_PORT: u16 = 0xe9;
 
 impl<B: Backend> Running<'_, B> {
     /// Handles an exit.
@@ -132,7 +132,9 @@ impl<B: Backend> Running<'_, B> {
     }
 
     /// IN and OUT. There are no devices: reads give all ones, writes are dropped. Port 0xe9 prints.
-    fn io(&mut self, io: IoAccess) {
+    ///
+    /// Called in the section too, for all but strings and that port: what it does for others does not sleep.
+    pub(super) fn io(&mut self, io: IoAccess) {
         if io.string {
             return self.crash(format_args!(
                 "string I/O on port {:#x} is not emulated",

@@ -4,6 +4,7 @@
 //!
 //! Each function returns whether the guest can be entered again at once.
 
+use super::exit::DEBUG_PORT;
 use super::Running;
 use crate::abi::errno::EPERM;
 use crate::abi::version;
@@ -18,6 +19,7 @@ use crate::hw::state::{
 };
 use crate::hw::{
     Backend,
+    IoAccess,
     Vcpu as _, //
 };
 
@@ -112,6 +114,16 @@ impl<B: Backend> Running<'_, B> {
         self.hw
             .set_gpr(0, if wide { result } else { result & 0xffff_ffff });
         self.complete(next);
+        true
+    }
+
+    /// IN and OUT, unless the answer has to leave the section.
+    #[inline]
+    pub(super) fn fast_io(&mut self, io: IoAccess) -> bool {
+        if io.string || io.port == DEBUG_PORT {
+            return false;
+        }
+        self.io(io);
         true
     }
 

@@ -101,6 +101,10 @@ impl<B: Backend> Running<'_, B> {
                     self.trace_exit(Exit::MsrWrite);
                     (self.fast_msr_write(irqs), kind(Exit::MsrWrite))
                 }
+                Exit::Io(io) => {
+                    self.trace_exit(Exit::Io(io));
+                    (self.fast_io(io), kind(Exit::Io(io)))
+                }
                 exit => {
                     self.trace_exit(exit);
                     return exit;
@@ -134,21 +138,22 @@ impl<B: Backend> Running<'_, B> {
 
     /// Fetches the instruction, if what handles the exit will want to know it.
     fn fetch_for(&mut self, exit: Exit, irqs: &IrqsOff) {
-        let wants = match exit {
-            Exit::Hypercall => Some(Skip::Vmmcall),
-            Exit::Hlt => Some(Skip::Hlt),
-            Exit::Xsetbv => Some(Skip::Xsetbv),
-            Exit::MsrWrite => Some(Skip::Wrmsr),
-            Exit::MsrRead => Some(Skip::Rdmsr),
-            Exit::Cpuid => Some(Skip::Cpuid),
-            Exit::CacheFlush(skip) => Some(skip),
+        self.insn.next_rip = match exit {
+            Exit::Hypercall => self.skip(Skip::Vmmcall, irqs),
+            Exit::Hlt => self.skip(Skip::Hlt, irqs),
+            Exit::MsrWrite => self.skip_by_decoding(Skip::Wrmsr, irqs),
+            Exit::MsrRead => self.skip_by_decoding(Skip::Rdmsr, irqs),
+            Exit::Cpuid => self.skip_by_decoding(Skip::Cpuid, irqs),
+            Exit::Xsetbv => self.skip_by_decoding(Skip::Xsetbv, irqs),
+            Exit::CacheFlush(skip) => self.skip_by_decoding(skip, irqs),
+            // The processor says where a plain IN or OUT ends.
+            Exit::Io(io) if !io.string => None,
             Exit::Cr(_) | Exit::Dr(_) | Exit::NestedPageFault(_) | Exit::Io(_) => {
                 self.fetch_bytes(irqs);
                 None
             }
             _ => None,
         };
-        self.insn.next_rip = wants.and_then(|skip| self.skip_by_decoding(skip, irqs));
     }
 }
 

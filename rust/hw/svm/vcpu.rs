@@ -143,19 +143,6 @@ impl SvmVcpu {
             }),
             exit::HLT => Exit::Hlt,
             exit::VINTR => Exit::InterruptWindow,
-            exit::IOIO => Exit::Io(IoAccess {
-                // CAST: Bits 16-31 hold the port.
-                port: (info1 >> 16) as u16,
-                bytes: match info1 >> 4 & 7 {
-                    1 => 1,
-                    2 => 2,
-                    _ => 4,
-                },
-                input: info1 & 1 != 0,
-                string: info1 & 4 != 0,
-                rep: info1 & 8 != 0,
-                next_rip: info2,
-            }),
             exit::PAUSE => Exit::Pause,
             // CAST: The low four bits of the code are the number of the register.
             code @ (exit::CR_READ..exit::DR_READ) => Exit::Cr(CrAccess {
@@ -482,6 +469,7 @@ impl Vcpu for SvmVcpu {
             exit::CPUID => Exit::Cpuid,
             exit::MSR if vmcb.exit_info_1 == 0 => Exit::MsrRead,
             exit::MSR => Exit::MsrWrite,
+            exit::IOIO => Exit::Io(decode_io(vmcb.exit_info_1, vmcb.exit_info_2)),
             // Nothing can have been interrupted: the processor takes interrupts between instructions only, and an
             // event that was being delivered shows in `exit_int_info`.
             exit::INTR if vmcb.exit_int_info & event::VALID == 0 => Exit::Interrupt,
@@ -742,6 +730,21 @@ impl Vcpu for SvmVcpu {
             Some(rip) => rip != self.vmcb().rip,
             None => !self.nmi_masked,
         }
+    }
+}
+
+/// Reads what an intercepted IN or OUT says about itself.
+#[inline(always)]
+fn decode_io(info1: u64, info2: u64) -> IoAccess {
+    IoAccess {
+        // CAST: Bits 16-31 hold the port.
+        port: (info1 >> 16) as u16,
+        // CAST: Three bits, of which one is set.
+        bytes: (info1 >> 4 & 7) as u8,
+        input: info1 & 1 != 0,
+        string: info1 & 4 != 0,
+        rep: info1 & 8 != 0,
+        next_rip: info2,
     }
 }
 
