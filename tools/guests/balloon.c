@@ -182,7 +182,7 @@ static void test_grant_frames(void)
 
 /* --- another CPU, which looks at a page all the time --- */
 
-static volatile u64 *watched;
+static volatile u64 *volatile watched;
 static volatile u64 seen, generation, seen_generation;
 static volatile bool leave;
 
