@@ -67,6 +67,8 @@ struct Host {
     holders: Vec<&'static str>,
     /// Whether KVM takes the hardware when it is loaded, not when a guest starts.
     kvm_at_load: bool,
+    /// Whether somebody uses KVM: each of its guests holds its module.
+    kvm_in_use: bool,
 }
 
 /// Modules that drive the virtualisation hardware, besides ours.
@@ -101,6 +103,10 @@ impl Host {
                 .filter(|name| exists(format!("sys/module/{name}")))
                 .collect(),
             kvm_at_load: file("sys/module/kvm/parameters/enable_virt_at_load").trim() != "N",
+            kvm_in_use: ["kvm_amd", "kvm_intel"].iter().any(|name| {
+                let users = file(&format!("sys/module/{name}/refcnt"));
+                users.trim().parse::<u32>().is_ok_and(|users| users > 0)
+            }),
         }
     }
 
@@ -124,6 +130,12 @@ impl Host {
                          {holder}`; or boot with kvm.enable_virt_at_load=0, with which it holds \
                          the hardware only while it has guests"
                     ),
+                ));
+            }
+            if self.kvm_in_use {
+                return Some((
+                    HELD,
+                    format!("{holder} holds the hardware: stop its guests"),
                 ));
             }
         }
@@ -299,8 +311,12 @@ mod tests {
         assert!(problem.contains("kvm.enable_virt_at_load=0"), "{problem}");
 
         let lazy = ("sys/module/kvm/parameters/enable_virt_at_load", "N\n");
-        let (status, _) = verdict("svm", &[("sys/module/kvm_amd/x", ""), lazy]);
-        assert_eq!(status, NOT_LOADED);
+        let idle = ("sys/module/kvm_amd/refcnt", "0\n");
+        assert_eq!(verdict("svm", &[idle, lazy]).0, NOT_LOADED);
+        let busy = ("sys/module/kvm_amd/refcnt", "1\n");
+        let (status, problem) = verdict("svm", &[busy, lazy]);
+        assert_eq!(status, HELD);
+        assert!(problem.contains("stop its guests"), "{problem}");
 
         let (status, problem) = verdict("svm", &[("sys/module/vboxdrv/x", "")]);
         assert_eq!(status, HELD);
