@@ -252,6 +252,12 @@ void oxen_syscore_unregister(void)
 
 void oxen_kick_cpu(u32 cpu)
 {
+	/*
+	 * Who runs here has interrupted the guest, or has kept this thread from it: what was asked of it is
+	 * seen before it goes on.
+	 */
+	if (cpu == raw_smp_processor_id())
+		return;
 	if (cpu < nr_cpu_ids && cpu_online(cpu))
 		smp_send_reschedule(cpu);
 }

@@ -2,7 +2,7 @@
 
 //! Exits that are answered in the section: no lock, no allocation, no indirect call.
 //!
-//! Each function returns whether the guest can be entered again at once.
+//! Each function returns an [`Answer`].
 
 use super::exit::DEBUG_PORT;
 use super::Running;
@@ -30,6 +30,17 @@ use crate::trace;
 const RFLAGS_TF: u64 = 1 << 8;
 /// DR6.BS: single step.
 const DR6_BS: u64 = 1 << 14;
+
+/// What became of an exit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The guest can be entered again at once.
+    Again,
+    /// It can after a look at what is to be delivered.
+    Events,
+    /// There is none yet: leave the section.
+    None,
+}
 
 impl<B: Backend> Running<'_, B> {
     /// Completes an instruction.
@@ -59,9 +70,9 @@ impl<B: Backend> Running<'_, B> {
 
     /// CPUID.
     #[inline]
-    pub(super) fn fast_cpuid(&mut self, irqs: &IrqsOff) -> bool {
+    pub(super) fn fast_cpuid(&mut self, irqs: &IrqsOff) -> Answer {
         let Some(next) = self.skip(Skip::Cpuid, irqs) else {
-            return true;
+            return Answer::Again;
         };
         // CAST: CPUID looks at the low halves.
         let (leaf, subleaf) = (self.hw.gpr(0) as u32, self.hw.gpr(1) as u32);
@@ -73,12 +84,12 @@ impl<B: Backend> Running<'_, B> {
         self.hw.set_gpr(1, c.into());
         self.hw.set_gpr(2, d.into());
         self.complete(next);
-        true
+        Answer::Again
     }
 
     /// VMMCALL, for the hypercalls that need nothing but registers.
     #[inline]
-    pub(super) fn fast_hypercall(&mut self, irqs: &IrqsOff) -> bool {
+    pub(super) fn fast_hypercall(&mut self, irqs: &IrqsOff) -> Answer {
         let op = self.hw.gpr(0);
         let wide = self.code_width() == CodeWidth::Bits64;
         let (op, first) = if wide {
@@ -92,10 +103,10 @@ impl<B: Backend> Running<'_, B> {
         } else if op == u64::from(xen::XEN_VERSION) && first as u32 == version::VERSION {
             XEN_VERSION.into()
         } else {
-            return false;
+            return Answer::None;
         };
         let Some(next) = self.skip(Skip::Vmmcall, irqs) else {
-            return true;
+            return Answer::Again;
         };
         trace::hypercall(|| trace::Hypercall {
             domid: self.domain.id().into(),
@@ -114,24 +125,24 @@ impl<B: Backend> Running<'_, B> {
         self.hw
             .set_gpr(0, if wide { result } else { result & 0xffff_ffff });
         self.complete(next);
-        true
+        Answer::Again
     }
 
     /// IN and OUT, unless the answer has to leave the section.
     #[inline]
-    pub(super) fn fast_io(&mut self, io: IoAccess) -> bool {
+    pub(super) fn fast_io(&mut self, io: IoAccess) -> Answer {
         if io.string || io.port == DEBUG_PORT {
-            return false;
+            return Answer::None;
         }
         self.io(io);
-        true
+        Answer::Again
     }
 
     /// RDMSR.
     #[inline]
-    pub(super) fn fast_msr_read(&mut self, irqs: &IrqsOff) -> bool {
+    pub(super) fn fast_msr_read(&mut self, irqs: &IrqsOff) -> Answer {
         let Some(next) = self.skip(Skip::Rdmsr, irqs) else {
-            return true;
+            return Answer::Again;
         };
         // CAST: The index is in the low half.
         match self.read_msr(self.hw.gpr(1) as u32) {
@@ -142,19 +153,19 @@ impl<B: Backend> Running<'_, B> {
             }
             None => self.inject(GP0),
         }
-        true
+        Answer::Again
     }
 
     /// WRMSR, unless it must leave the section.
     #[inline]
-    pub(super) fn fast_msr_write(&mut self, irqs: &IrqsOff) -> bool {
+    pub(super) fn fast_msr_write(&mut self, irqs: &IrqsOff) -> Answer {
         // CAST: The index and the parts of the value are in low halves.
         let msr = self.hw.gpr(1) as u32;
         if super::msr::must_leave_section(msr) {
-            return false;
+            return Answer::None;
         }
         let Some(next) = self.skip(Skip::Wrmsr, irqs) else {
-            return true;
+            return Answer::Again;
         };
         let value = self.hw.gpr(0) & 0xffff_ffff | self.hw.gpr(2) << 32;
         if self.write_msr(msr, value) {
@@ -163,6 +174,10 @@ impl<B: Backend> Running<'_, B> {
             self.inject(GP0);
         }
         // What was written may have made an interrupt deliverable or set a timer.
-        !super::msr::has_effect(msr)
+        if super::msr::has_effect(msr) {
+            Answer::Events
+        } else {
+            Answer::Again
+        }
     }
 }

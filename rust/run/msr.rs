@@ -213,13 +213,13 @@ impl<B: Backend> Running<'_, B> {
     /// Does what remains after a write to the local APIC.
     pub(super) fn apic_effect(&mut self, effect: vlapic::Effect) {
         match effect {
-            vlapic::Effect::None | vlapic::Effect::Timer => {}
+            vlapic::Effect::None => {}
+            vlapic::Effect::Timer => self.arm_timer(),
             vlapic::Effect::Ipi(ipi) => {
                 route(ipi, &self.vcpu.lapic, &Targets(self.domain));
             }
             // Nothing here asserts a level.
             vlapic::Effect::Eoi(_) => {}
         }
-        self.arm_timer();
     }
 }

@@ -6,6 +6,7 @@
 //! with [`Exit::Interrupt`], and only then is a window opened for it. What another thread wants from the vCPU is
 //! always announced by an interrupt, so nothing has to be looked at between two entries.
 
+use super::fast::Answer;
 use super::Running;
 use crate::domain::vcpu::request;
 use crate::emulate::skip::Skip;
@@ -60,7 +61,9 @@ impl<B: Backend> Running<'_, B> {
             }
             self.deliver_events();
 
-            let exit = self.enter_until_exit(irqs);
+            let Some(exit) = self.enter_until_exit(irqs) else {
+                continue;
+            };
             self.vcpu.count_exit(kind(exit));
             match exit {
                 Exit::Interrupt => {
@@ -77,14 +80,15 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
-    /// Enters, and enters again after each exit that is answered at once.
+    /// Enters, and enters again after each exit that is answered at once. Returns the first that is not, or `None`
+    /// after one that was, if there may be something to deliver now.
     #[inline]
-    fn enter_until_exit(&mut self, irqs: &IrqsOff) -> Exit {
+    fn enter_until_exit(&mut self, irqs: &IrqsOff) -> Option<Exit> {
         loop {
             let exit = self.hw.enter(irqs);
             // Traced in each arm: between the processor's answer and the choice of the arm nothing may come, or the
             // compiler makes two choices of it.
-            let (answered, kind) = match exit {
+            let (answer, kind) = match exit {
                 Exit::Hypercall => {
                     self.trace_exit(Exit::Hypercall);
                     (self.fast_hypercall(irqs), kind(Exit::Hypercall))
@@ -107,13 +111,16 @@ impl<B: Backend> Running<'_, B> {
                 }
                 exit => {
                     self.trace_exit(exit);
-                    return exit;
+                    return Some(exit);
                 }
             };
-            if !answered {
-                return exit;
+            if answer == Answer::None {
+                return Some(exit);
             }
             self.vcpu.count_exit(kind);
+            if answer == Answer::Events {
+                return None;
+            }
         }
     }
 
