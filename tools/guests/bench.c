@@ -9,7 +9,7 @@
  * of the batches are told, each divided by the rounds in it.
  *
  * Command line: n=100 rounds a batch, batches=100 of them (up to 1000), after one that is not counted;
- * port=0x4f8 for the OUT. Runs on Xen, on KVM and on neither.
+ * port=0x4f8 for the OUT. The last rows need an x2APIC, and `wake` a second CPU. Runs on Xen, on KVM and on neither.
  */
 
 #include "guest.h"
@@ -50,6 +50,58 @@ DEFINE_LOOP(vmcall, "push %%ebx\n xor %%ebx, %%ebx\n", "vmcall\n pop %%ebx")
 DEFINE_LOOP(rdmsr, "mov %[c], %%ecx\n", "rdmsr")
 DEFINE_LOOP(out, "mov %[c], %%edx\n", "out %%al, %%dx")
 #endif
+
+/* --- interrupts --- */
+
+enum { VEC_PING = 0x41 };
+
+static volatile u32 received[2];
+static volatile bool answers;
+
+static void on_ping(struct regs *regs)
+{
+	u32 index = this_cpu()->index;
+
+	received[index]++;
+	apic_eoi();
+	if (index && answers)
+		apic_icr(cpus[0].apic_id, ICR_FIXED | ICR_ASSERT | VEC_PING);
+}
+
+/* The handler runs and ends: two writes to the x2APIC, and one delivery. */
+static void loop_selfipi(u32 count, u32 a, u32 c)
+{
+	irq_enable();
+	while (count--) {
+		u32 before = received[0];
+
+		apic_icr(0, ICR_FIXED | ICR_ASSERT | ICR_SELF | VEC_PING);
+		while (received[0] == before)
+			cpu_relax();
+	}
+	irq_disable();
+}
+
+/* Wakes the other CPU, which wakes this one. */
+static void loop_wake(u32 count, u32 a, u32 c)
+{
+	while (count--) {
+		u32 before = received[0];
+
+		apic_icr(cpus[1].apic_id, ICR_FIXED | ICR_ASSERT | VEC_PING);
+		while (received[0] == before) {
+			irq_enable_and_halt();
+			irq_disable();
+		}
+	}
+}
+
+static void other_cpu(void)
+{
+	apic_enable(true);
+	for (;;)
+		irq_enable_and_halt();
+}
 
 static void sort(u64 *values, u32 count)
 {
@@ -102,5 +154,12 @@ void main(void)
 	}
 	bench("rdmsr", loop_rdmsr, 0, MSR_APIC_BASE);
 	bench("out", loop_out, 0, port);
+	set_handler(VEC_PING, on_ping);
+	if (apic_has_x2apic() && apic_enable(true)) {
+		bench("selfipi", loop_selfipi, 0, 0);
+		answers = true;
+		if (smp_start(other_cpu, true) > 1)
+			bench("wake", loop_wake, 0, 0);
+	}
 	print("bench: done\n");
 }
