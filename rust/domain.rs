@@ -380,14 +380,27 @@ impl Domain {
         if self.life.lock().dying {
             return Err(ESRCH);
         }
-        if !self.vcpus().is_empty() {
-            // Asking for what is there is what tools do after a restart of theirs.
-            return if self.vcpus().len() == count as usize {
-                Ok(())
-            } else {
-                Err(EINVAL)
-            };
+        if self.vcpus().is_empty() {
+            self.vcpus.populate(self.new_vcpus(count)?);
+        } else if self.vcpus().len() != count as usize {
+            return Err(EINVAL);
         }
+        // Where there is no place for a thread it must not be made: it would be ended at once.
+        let missing = (count as usize).saturating_sub(control.threads.len());
+        control.threads.reserve(missing, GFP_KERNEL)?;
+        // What an earlier call lacked memory for is made now. If there is nothing to do all is well: asking for what
+        // is there is what tools do after a restart of theirs.
+        for vcpu in self.vcpus().iter().skip(control.threads.len()) {
+            let thread = spawn(self.clone(), vcpu.id())?;
+            vcpu.set_task(thread.task());
+            thread.task().wake();
+            control.threads.push(thread, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Makes vCPUs that nobody knows yet.
+    fn new_vcpus(&self, count: u32) -> Result<KVec<Pin<KBox<Vcpu>>>> {
         let policy = self.policy();
         let mut vcpus = KVec::with_capacity(count as usize, GFP_KERNEL)?;
         for id in 0..count {
@@ -407,16 +420,6 @@ impl Domain {
         for vcpu in vcpus.iter() {
             vcpu.as_ref().attach_timer();
         }
-        self.vcpus.populate(vcpus);
-        // A thread that cannot be made leaves a domain that never starts; the tool destroys it.
-        for id in 0..count {
-            let thread = spawn(self.clone(), id)?;
-            if let Some(vcpu) = self.vcpu(id) {
-                vcpu.set_task(thread.task());
-            }
-            thread.task().wake();
-            control.threads.push(thread, GFP_KERNEL)?;
-        }
-        Ok(())
+        Ok(vcpus)
     }
 }
