@@ -143,9 +143,7 @@ impl Privcmd {
         let batch: abi::MmapBatchV2 = read(arg)?;
         self.may_touch(batch.dom)?;
         let domain = live_domain(hypervisor, batch.dom)?;
-        if batch.num == 0 {
-            return Err(EINVAL);
-        }
+        check_place(file, batch.addr, batch.num.into())?;
         for index in 0..u64::from(batch.num) {
             let gfn: u64 = read(element::<u64>(batch.arr, index)?)?;
             let result = map_frame(&domain, file, batch.addr, index, batch.num.into(), gfn)?;
@@ -167,9 +165,7 @@ impl Privcmd {
         self.may_touch(batch.dom)?;
         let domain = live_domain(hypervisor, batch.dom)?;
         let num = u64::try_from(batch.num).map_err(|_| EINVAL)?;
-        if num == 0 {
-            return Err(EINVAL);
-        }
+        check_place(file, batch.addr, num)?;
         for index in 0..num {
             let at = element::<u64>(batch.arr, index)?;
             let gfn: u64 = read(at)?;
@@ -242,6 +238,16 @@ fn live_domain(hypervisor: &Hypervisor, domid: u16) -> Result<Arc<Domain>> {
         return Err(ESRCH);
     }
     Ok(domain)
+}
+
+/// Checks that there are frames, and a mapping with room for them. Where it is not, frames that cannot be mapped are
+/// not looked at either, as in Linux's own driver.
+fn check_place(file: &OpenFile, addr: u64, num: u64) -> Result {
+    let bytes = num.checked_mul(PAGE_SIZE as u64).ok_or(EINVAL)?;
+    if num == 0 || addr % PAGE_SIZE as u64 != 0 {
+        return Err(EINVAL);
+    }
+    file.mapping(addr, bytes).map(drop).ok_or(EINVAL)
 }
 
 /// Maps one frame at its place in the mapping that has room for `num`. The outer error is about the call, the inner
