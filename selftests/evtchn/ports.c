@@ -29,13 +29,16 @@ static void test_ioctl(int fd)
 		bad += xen_ioctl(fd, requests[i], (void *)~7UL) != -EFAULT;
 	}
 	tap_equal(bad, 0, "bad addresses fault");
-	tap(xen_ioctl(fd, 0, NULL) < 0 && xen_ioctl(fd, _IOC(_IOC_NONE, 'E', 99, 4), NULL) < 0,
-	    "unknown requests are refused");
+	tap_equal(xen_ioctl(fd, 0, NULL), -ENOTTY, "request 0 is ENOTTY");
+	tap_equal(xen_ioctl(fd, _IOC(_IOC_NONE, 'E', 99, 4), NULL), -ENOTTY, "an unknown request is, too");
+	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, NULL), -ENOTTY, "and another device's");
+	tap(mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV,
+	    "there is nothing to be mapped");
 	tap_equal(bind_virq(fd, 24), -EINVAL, "no virtual interrupt 24");
 	tap_equal(bind_virq(fd, ~0U), -EINVAL, "nor a last one");
 	tap_equal(bind_interdomain(fd, NO_DOMAIN, 1), -ESRCH, "no port of no domain");
 	tap_equal(bind_interdomain(fd, 0, 0x7fffffff), -EINVAL, "no port beyond the last");
-	tap(bind_interdomain(fd, 0x10000, 1) < 0, "no domain 65536");
+	tap_equal(bind_interdomain(fd, 0x10000, 1), -EINVAL, "no domain 65536");
 	tap_equal(notify(fd, 1), -ENOTCONN, "a port of others is not notified");
 	tap_equal(notify(fd, ~0U), -ENOTCONN, "nor the last");
 	tap(unbind(fd, 1) == -ENOTCONN, "nor unbound");
@@ -191,6 +194,181 @@ static void test_blocking(void)
 	close(reader_fd);
 }
 
+/* Whoever takes a port's next event without reading the last loses some, and is told. */
+static void test_overflow(void)
+{
+	int one = xen_open("evtchn"), two = xen_open("evtchn");
+	long first = bind_unbound(one, 0), second = bind_interdomain(two, 0, first);
+	struct pollfd wait = { .fd = two, .events = POLLIN | POLLOUT };
+	uint32_t port;
+	unsigned int i;
+
+	for (i = 0; i < 1000; i++) {
+		notify(one, first);
+		unmask(two, second);
+	}
+	poll(&wait, 1, 0);
+	tap_equal(wait.revents, POLLERR, "a thousand events that nobody read are too many");
+	tap_equal(read(two, &port, sizeof(port)) < 0 ? errno : 0, EFBIG, "which is EFBIG");
+	tap_equal(xen_ioctl(two, IOCTL_EVTCHN_RESET, NULL), 0, "the list is reset");
+	poll(&wait, 1, 0);
+	tap_equal(wait.revents, POLLOUT, "it is empty");
+	notify(one, first);
+	unmask(two, second);
+	notify(one, first);
+	tap_equal(next_port(two, 10000), second, "and takes events again");
+	close(one);
+	close(two);
+}
+
+/* Every port that there is. */
+static void test_exhaustion(void)
+{
+	int one = xen_open("evtchn"), two = xen_open("evtchn");
+	long port, last = 0;
+	unsigned int count;
+
+	for (count = 0; (port = bind_unbound(one, NO_DOMAIN)) > 0 && count < 200000; count++)
+		last = port;
+	tap_equal(port, -ENOSPC, "after %u ports there are no more", count);
+	tap_equal(bind_unbound(two, 0), -ENOSPC, "for others neither");
+	tap_equal(bind_interdomain(two, 0, last), -ENOSPC, "of no kind");
+	tap_equal(bind_virq(two, VIRQ_DOM_EXC), -ENOSPC, "at all");
+	tap_equal(unbind(one, last), 0, "one is given back");
+	tap_equal(bind_unbound(two, 0), last, "and taken");
+	close(one);
+	tap((port = bind_virq(two, VIRQ_DOM_EXC)) > 0, "when the descriptor is closed there are enough");
+	close(two);
+}
+
+/* All that one can do with descriptors, by several threads at once, while the descriptors come and go. */
+static int shared[2];
+static volatile long shared_port[2];
+static volatile bool stop;
+
+static void *binder(void *unused)
+{
+	unsigned int i;
+
+	for (i = 0; !stop; i++) {
+		long first = bind_unbound(shared[0], 0), second;
+
+		second = bind_interdomain(shared[1], 0, first);
+		shared_port[0] = first;
+		shared_port[1] = second;
+		if (i & 1)
+			unbind(shared[1], second);
+		unbind(shared[0], first);
+		unbind(shared[1], second);
+	}
+	return unused;
+}
+
+static void *notifier(void *unused)
+{
+	while (!stop) {
+		notify(shared[0], shared_port[0]);
+		notify(shared[1], shared_port[1]);
+		unmask(shared[1], shared_port[1]);
+		port_status(privcmd, shared_port[0]);
+		xen_ioctl(shared[0], IOCTL_EVTCHN_RESET, NULL);
+	}
+	return unused;
+}
+
+static void *drainer(void *unused)
+{
+	uint32_t ports[64];
+
+	while (!stop) {
+		ssize_t size = read(shared[1], ports, sizeof(ports));
+
+		if (size > 0 && write(shared[1], ports, size) != size)
+			break;
+		if (size < 0 && errno == EFBIG)
+			xen_ioctl(shared[1], IOCTL_EVTCHN_RESET, NULL);
+	}
+	return unused;
+}
+
+static void *closer(void *unused)
+{
+	while (!stop) {
+		int fd = open("/dev/xen/evtchn", O_RDWR | O_CLOEXEC);
+		long port = bind_unbound(fd, 0);
+
+		/* To one that is about to be closed, and from one that is about to be. */
+		bind_interdomain(shared[1], 0, port);
+		bind_interdomain(fd, 0, shared_port[0]);
+		close(fd);
+	}
+	return unused;
+}
+
+/* Ports of the control domain that are not closed. */
+static unsigned int open_ports(void)
+{
+	unsigned int port, count = 0;
+
+	for (port = 1; port < 4096; port++)
+		count += port_status(privcmd, port) != EVTCHNSTAT_closed;
+	return count;
+}
+
+static void test_threads(void)
+{
+	static void *(*const jobs[])(void *) = { binder, binder, notifier, drainer, closer, closer };
+	pthread_t threads[sizeof(jobs) / sizeof(jobs[0])];
+	unsigned int i, before = open_ports();
+
+	shared[0] = xen_open("evtchn");
+	shared[1] = xen_open("evtchn");
+	fcntl(shared[1], F_SETFL, O_NONBLOCK);
+	for (i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++)
+		pthread_create(&threads[i], NULL, jobs[i], NULL);
+	sleep(3);
+	stop = true;
+	for (i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++)
+		pthread_join(threads[i], NULL);
+	close(shared[0]);
+	close(shared[1]);
+	tap_equal(open_ports(), before, "six threads use two descriptors, and no port is left");
+}
+
+/* Where the ports are that are read and written. */
+static void test_places(void)
+{
+	int one = xen_open("evtchn"), two = xen_open("evtchn");
+	long first[2] = { bind_unbound(one, 0), bind_unbound(one, 0) };
+	long second[2] = { bind_interdomain(two, 0, first[0]), bind_interdomain(two, 0, first[1]) };
+	uint8_t *memory = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t ports[2], *end = (uint32_t *)(memory + PAGE_SIZE) - 1;
+	struct ioctl_evtchn_notify ask = { .port = first[0] };
+
+	mprotect(memory + PAGE_SIZE, PAGE_SIZE, PROT_NONE);
+	while ((ports[0] = next_port(two, 100)))
+		unmask(two, ports[0]);
+	tap_equal(xen_ioctl(one, IOCTL_EVTCHN_NOTIFY, memcpy(memory + 1, &ask, sizeof(ask))), 0,
+		  "an argument can be at any address");
+	tap_equal(xen_ioctl(one, IOCTL_EVTCHN_NOTIFY, memory + PAGE_SIZE - 3), -EFAULT, "not half of it");
+	notify(one, first[1]);
+	/* There is room for one of the two. */
+	tap_equal(read(two, end, 8), 4, "what can be read is read");
+	tap_equal(*end, second[0], "in the order in which it came");
+	tap_equal(next_port(two, 10000), second[1], "the rest is not lost");
+	ports[0] = second[0];
+	memcpy(memory + 3, ports, 4);
+	tap_equal(write(two, memory + 3, 4), 4, "a port is written from any address");
+	*end = second[1];
+	tap_equal(write(two, end, 8) < 0 ? errno : 0, EFAULT, "one of two that cannot be read is EFAULT");
+	notify(one, first[0]);
+	tap_equal(next_port(two, 10000), second[0], "events come again");
+	munmap(memory, 2 * PAGE_SIZE);
+	close(one);
+	tap_equal(notify(one, first[0]), -EBADF, "a closed descriptor does nothing");
+	close(two);
+}
+
 /* What the control domain's tools live by: an interrupt when a domain ends, and a domain's own ports. */
 static void test_domain(void)
 {
@@ -236,6 +414,10 @@ int main(void)
 	test_loop();
 	test_many();
 	test_blocking();
+	test_places();
+	test_overflow();
+	test_exhaustion();
+	test_threads();
 	test_domain();
 	return tap_end();
 }
