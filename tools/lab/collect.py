@@ -7,12 +7,13 @@ as its last line, `STATUS n`: how the suite's command ended. Counted are results
 ones where a test has them, the test itself where not. A planned result that never came is a failure; so
 are a suite that ended badly without saying why, one without a status, and one without any result.
 
-Prints a table, then the failures; writes `PASSED FAILED SKIPPED` to SUMMARY. Ends with status 1 if
-anything failed.
+Prints a table, then how the suites that failed ended, then the failures, each once with how often it came;
+writes `PASSED FAILED SKIPPED` to SUMMARY. Ends with status 1 if anything failed.
 
 usage: collect.py SUMMARY LOG...
 """
 
+import collections
 import dataclasses
 import pathlib
 import re
@@ -23,6 +24,8 @@ CARGO_TEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|igno
 CARGO_SUM = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;")
 RESULT = re.compile(r"^(not )?ok\b *(\d+)?(?: *-)? *(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\b(.*)$")
+# How many lines of a log that failed are shown.
+ENDING = 12
 DIRECTIVE = re.compile(r"#\s*(SKIP|XFAIL|TODO|TIMEOUT)\b", re.I)
 
 
@@ -164,21 +167,32 @@ def count(text):
     return counts
 
 
+def ending(text):
+    """Returns the last lines of a log, indented: often enough to see what went wrong."""
+    lines = [line for line in text.replace("\r", "").split("\n") if line.strip()]
+    return "".join(f"    {line[:160]}\n" for line in lines[-ENDING:])
+
+
 def main():
     summary, *logs = sys.argv[1:]
     total = Counts()
+    endings = []
     print(f"{'suite':<24}{'passed':>8}{'failed':>8}{'skipped':>8}")
     for name in logs:
         path = pathlib.Path(name)
-        counts = count(path.read_text(encoding="utf-8", errors="replace"))
+        text = path.read_text(encoding="utf-8", errors="replace")
+        counts = count(text)
+        if counts.failed:
+            endings.append(f"the end of {path.stem}:\n{ending(text)}")
         print(f"{path.stem:<24}{counts.passed:>8}{counts.failed:>8}{counts.skipped:>8}")
         total.passed += counts.passed
         total.failed += counts.failed
         total.skipped += counts.skipped
         total.failures += [f"{path.stem}: {what}" for what in counts.failures]
     print(f"{'all':<24}{total.passed:>8}{total.failed:>8}{total.skipped:>8}")
-    for what in total.failures:
-        print(f"failed: {what}")
+    print("".join(endings), end="")
+    for what, times in collections.Counter(total.failures).items():
+        print(f"failed: {what}" + (f" ({times} times)" if times > 1 else ""))
     pathlib.Path(summary).write_text(
         f"{total.passed} {total.failed} {total.skipped}\n", encoding="utf-8"
     )

@@ -125,6 +125,30 @@ class Collect(unittest.TestCase):
         """counts tests that do not compile as a failure"""
         self.assertEqual(sums("error[E0425]: cannot find\nSTATUS 101\n"), (0, 1, 0))
 
+    def test_report(self):
+        """reports sums, the ends of the suites that failed, and each failure once"""
+        with tempfile.TemporaryDirectory() as folder:
+            logs = {
+                "good": "1..1\nok 1 a\nSTATUS 0\n",
+                "bad": "first\n" + "x\n" * collect.ENDING + "1..3\nnot ok 1 b\nlast words\nSTATUS 1\n",
+            }
+            paths = [pathlib.Path(folder, f"{name}.log") for name in logs]
+            for path in paths:
+                path.write_text(logs[path.stem], encoding="utf-8")
+            summary = pathlib.Path(folder, "summary")
+            done = subprocess.run(
+                [LAB / "collect.py", summary, *paths], stdout=subprocess.PIPE, text=True, check=False
+            )
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(summary.read_text(encoding="utf-8"), "1 3 0\n")
+            lines = done.stdout.split("\n")
+            self.assertIn("the end of bad:", lines)
+            self.assertIn("    last words", lines)
+            self.assertNotIn("    first", lines)
+            self.assertNotIn("the end of good:", lines)
+            self.assertEqual(lines.count("failed: bad: b"), 1)
+            self.assertEqual(lines.count("failed: bad: the suite: a planned result never came (2 times)"), 1)
+
 
 class GuestOutput(unittest.TestCase):
     """the console reader"""
