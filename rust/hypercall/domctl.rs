@@ -62,6 +62,8 @@ struct Call<'a> {
     op: XenDomctl,
     /// The copy holds an answer.
     answered: bool,
+    /// The domain that the call made, which lives if the tool gets its number.
+    created: Option<Arc<Domain>>,
 }
 
 impl Call<'_> {
@@ -111,6 +113,7 @@ pub(crate) fn domctl(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         caller,
         op: handle.read(caller)?,
         answered: false,
+        created: None,
     };
     if call.op.interface_version != abi::INTERFACE_VERSION {
         let (asked, spoken) = (call.op.interface_version, abi::INTERFACE_VERSION);
@@ -123,7 +126,12 @@ pub(crate) fn domctl(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
     }
     let result = perform(&mut call);
     if call.answered {
-        handle.write(caller, &call.op)?;
+        handle.write(caller, &call.op).inspect_err(|_| {
+            if let Some(domain) = &call.created {
+                // Another tool may have found it in the list and destroyed it first.
+                let _ = domain.destroy(caller.hypervisor);
+            }
+        })?;
     }
     result.map(|()| 0)
 }

@@ -78,6 +78,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result {
         .set(params::TRIPLE_FAULT_REASON, reason::REBOOT.into());
     call.op.domain = domain.id();
     call.answered = true;
+    call.created = Some(domain);
     Ok(())
 }
 
