@@ -15,6 +15,7 @@ need_guest() {
 # Starts the guest under this name.
 spin_start() {
 	oxen run --kernel "$guest" --memory 16 --name "$1" --no-input </dev/null >"/tmp/$1.log" 2>&1 &
+	echo $! >"/tmp/$1.pid"
 	for _ in $(seq 100); do
 		[ -z "$(spin_time "$1")" ] || return 0
 		sleep 0.1
@@ -40,4 +41,13 @@ spin_goes_on() {
 	return 1
 }
 
-spin_stop() { oxen destroy "$1"; }
+# Destroys the guest, and waits for its tool: until that ends, the module is in use.
+spin_stop() {
+	oxen destroy "$1" || return 1
+	for _ in $(seq 100); do
+		grep -q '^State:[[:space:]]*[^ZX]' "/proc/$(cat "/tmp/$1.pid")/status" 2>/dev/null || return 0
+		sleep 0.1
+	done
+	echo "the tool of $1 does not end"
+	return 1
+}
