@@ -24,9 +24,11 @@ CARGO_TEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|igno
 CARGO_SUM = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;")
 RESULT = re.compile(r"^(not )?ok\b *(\d+)?(?: *-)? *(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\b(.*)$")
-# How many lines of a log that failed are shown.
-ENDING = 12
+# How many lines of the end of a log that failed are shown.
+ENDING = 10
 DIRECTIVE = re.compile(r"#\s*(SKIP|XFAIL|TODO|TIMEOUT)\b", re.I)
+# What a machine that died says of it: tools/vm itself, QEMU, and the kernel.
+LAST_WORDS = re.compile(r"^vm: |panic|\b(BUG|WARNING|Oops|RIP)\b: |general protection")
 
 
 @dataclasses.dataclass
@@ -168,9 +170,11 @@ def count(text):
 
 
 def ending(text):
-    """Returns the last lines of a log, indented: often enough to see what went wrong."""
-    lines = [line for line in text.replace("\r", "").split("\n") if line.strip()]
-    return "".join(f"    {line[:160]}\n" for line in lines[-ENDING:])
+    """Returns what a log has to say of a failure, indented: last words, and its last lines."""
+    lines = [line[:160] for line in text.replace("\r", "").split("\n") if line.strip()]
+    early, last = lines[:-ENDING], lines[-ENDING:]
+    words = [line for line in early if LAST_WORDS.search(line)][:8]
+    return "".join(f"    {line}\n" for line in words + last)
 
 
 def main():

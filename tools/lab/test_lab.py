@@ -121,6 +121,20 @@ class Collect(unittest.TestCase):
             """
         self.assertEqual(sums(log), (2, 1, 1))
 
+    def test_says_why(self):
+        """shows the last words of a machine that died, and folds failures that are alike"""
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder, "boot.log")
+            filler = "".join(f"    [ 1.{n:06}] line {n}\n" for n in range(30))
+            log.write_text(f"1..3\nok 1 a\nvm: the machine ended\n    Kernel panic - not syncing\n{filler}STATUS 255\n")
+            said = subprocess.run(
+                [LAB / "collect.py", pathlib.Path(folder, "sum"), log], stdout=subprocess.PIPE, text=True, check=False
+            ).stdout
+        self.assertIn("    vm: the machine ended\n", said)
+        self.assertIn("    Kernel panic - not syncing\n", said)
+        self.assertNotIn("line 3\n", said)
+        self.assertIn("failed: boot: the suite: a planned result never came (2 times)\n", said)
+
     def test_cargo_that_does_not_compile(self):
         """counts tests that do not compile as a failure"""
         self.assertEqual(sums("error[E0425]: cannot find\nSTATUS 101\n"), (0, 1, 0))

@@ -117,7 +117,7 @@ machine_failure() {
 	124) printf 'vm: time ran out after %s s; the end of the kernel log (%s):\n' "$timeout" "$LOG" >&2 ;;
 	126)
 		sed 's/^/vm: /' "$RUN/qemu.log" >&2
-		die "QEMU did not run"
+		die "QEMU did not run to its end"
 		;;
 	*) printf 'vm: the machine ended before the command did; the end of the kernel log (%s):\n' "$LOG" >&2 ;;
 	esac
