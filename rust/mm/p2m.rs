@@ -521,6 +521,44 @@ impl P2m {
         self.retire(old, removed)
     }
 
+    /// Moves the RAM at `from` to `to` as one step. What was at `to` is added to `removed`, and so is a reference to
+    /// the page that moved, for the translations of its old place.
+    ///
+    /// Everything that can fail comes before the first change: the page is at one of both places at any time. The
+    /// count of pages does not grow, so that the domain's allotment is not asked.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there is no writable RAM at `from`, `EINVAL` for a place beyond the map, `ENOMEM`.
+    pub(crate) fn move_ram(&self, from: u64, to: u64, removed: &mut Removed) -> Result {
+        self.check_range(from, 1)?;
+        self.check_range(to, 1)?;
+        removed.pages.reserve(2, GFP_KERNEL)?;
+        // One table to split a large mapping at `from`, three to reach `to`.
+        let mut spare = Spare::new(4)?;
+        let (page, old) = {
+            let _guard = self.lock.lock();
+            let leaf = self.lookup(from).ok_or(ENOENT)?;
+            if leaf.ty != P2mType::RamRw {
+                return Err(ENOENT);
+            }
+            if from == to {
+                return Ok(());
+            }
+            let source = self.slot(from, 0, &mut spare)?;
+            let target = self.slot(to, 0, &mut spare)?;
+            // SAFETY: The leaf owns a reference, and cannot go while we hold the lock.
+            let page = unsafe { PageRef::from_mfn(leaf.mfn) };
+            // The reference of the leaf at `from` becomes that of the one at `to`.
+            let entry = Entry::leaf(leaf.mfn, P2mType::RamRw, false, self.encryption);
+            source.store(0, Ordering::Release);
+            (page, Entry(target.swap(entry.0, Ordering::AcqRel)))
+        };
+        self.note_mapped(to + 1);
+        removed.push(page)?;
+        self.retire(old, removed)
+    }
+
     /// Changes the type of the page at `gfn` from `from` to `to`, both with the same page behind them.
     ///
     /// # Errors

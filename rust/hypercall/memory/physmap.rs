@@ -200,16 +200,10 @@ pub(crate) fn grow_grants(domain: &Domain, total: u32) -> Result {
 ///
 /// `EACCES` if there is no RAM at `from`; those of the map.
 fn move_frame(domain: &Domain, from: u64, to: u64, removed: &mut Removed) -> Result {
-    let leaf = domain.p2m.lookup(from).ok_or(EACCES)?;
-    if leaf.ty != P2mType::RamRw {
-        return Err(EACCES);
-    }
-    let page = domain.p2m.get(from, true).map_err(|_| EACCES)?;
-    if from != to {
-        domain.p2m.remove(from, removed)?;
-        domain.p2m.insert(to, page, P2mType::RamRw, removed)?;
-    }
-    Ok(())
+    domain
+        .p2m
+        .move_ram(from, to, removed)
+        .map_err(|errno| if errno == ENOENT { EACCES } else { errno })
 }
 
 /// `XENMEM_remove_from_physmap`.

@@ -155,6 +155,14 @@ void test_memory(void)
 	physmap.gpfn = H(page) / PAGE_SIZE;
 	IS(0, memory_op(XENMEM_add_to_physmap, &physmap));
 	tap_equal(READ_ONCE(*(u32 *)page), 0x600df00d, "it can move back");
+	IS(0, (physmap.idx = physmap.gpfn, memory_op(XENMEM_add_to_physmap, &physmap)));
+	tap_equal(READ_ONCE(*(u32 *)page), 0x600df00d, "it can move to where it is");
+#ifdef __x86_64__
+	/* There is no such place: the page stays where it is. */
+	physmap.gpfn = 1UL << 36;
+	tap(memory_op(XENMEM_add_to_physmap, &physmap) < 0, "it cannot move beyond 48 bits");
+	tap_equal(READ_ONCE(*(u32 *)page), 0x600df00d, "a move that fails loses nothing");
+#endif
 	frames[0] = H(other_page) / PAGE_SIZE;
 	IS(1, memory_op(XENMEM_populate_physmap, &reservation));
 
