@@ -7,6 +7,7 @@ pub(crate) mod evtchn;
 pub(crate) mod hypercall;
 pub(crate) mod ioctl;
 pub(crate) mod privcmd;
+mod restriction;
 
 use core::pin::Pin;
 

@@ -94,6 +94,13 @@ pub(crate) const MAX_VCPUS: u32 = 128;
 /// Domains that there may be besides the control domain.
 pub(crate) const MAX_DOMAINS: usize = 1024;
 
+/// Which domain: one that lives or lived, for good. Its number alone may be another domain's later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Identity {
+    id: DomId,
+    serial: u64,
+}
+
 /// What `XEN_DOMCTL_createdomain` fixed for the domain's life.
 #[derive(Clone, Copy)]
 pub(crate) struct Config {
@@ -124,7 +131,7 @@ pub(crate) struct Control {
     /// Where the vCPUs may run; a vCPU that has no entry may run anywhere.
     pub(crate) affinity: KVec<affinity::Affinity>,
     /// The domain that this one serves (`XEN_DOMCTL_set_target`).
-    pub(crate) target: Option<DomId>,
+    pub(crate) target: Option<Identity>,
     /// Threads of the vCPUs; dropping them ends them.
     pub(crate) threads: KVec<Thread>,
 }
@@ -269,6 +276,14 @@ impl Domain {
     /// The number that no other domain ever has.
     pub(crate) fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// Which domain this is, for whoever keeps that longer than the domain lives.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            id: self.id,
+            serial: self.serial,
+        }
     }
 
     /// What was fixed when the domain was made.

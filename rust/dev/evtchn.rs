@@ -18,6 +18,7 @@ use kernel::uaccess::{
 };
 
 use super::ioctl::read;
+use super::restriction::Restriction;
 use crate::abi::errno::{
     Result,
     EACCES,
@@ -72,7 +73,7 @@ pub(crate) struct Evtchn {
 
 struct State {
     ports: KVec<Port>,
-    restricted: Option<u16>,
+    restricted: Option<Restriction>,
 }
 
 impl Device for Evtchn {
@@ -154,7 +155,7 @@ impl Device for Evtchn {
                 if state.restricted.is_some() {
                     return Err(EACCES);
                 }
-                state.restricted = Some(ask.domid);
+                state.restricted = Some(Restriction::to(hypervisor, ask.domid));
                 Ok(0)
             }
             _ => Err(ENOTTY),
@@ -253,11 +254,15 @@ impl Evtchn {
         f: impl FnOnce(&'static Hypervisor, &mut Reservation) -> Result<Port>,
     ) -> Result<i64> {
         let mut state = self.state.lock();
-        if let Some(only) = state.restricted {
-            if remote != Some(only) {
-                return Err(EACCES);
-            }
+        let only = state.restricted;
+        if only.is_some_and(|only| remote != Some(only.id())) {
+            return Err(EACCES);
         }
+        let check = || match only {
+            Some(only) => only.check(&*hypervisor.domain(only.id())?),
+            None => Ok(()),
+        };
+        check()?;
         let mut reservation = Reservation::new()?;
         // Everything that can fail comes before the port exists or is undone with it.
         state.ports.reserve(1, GFP_KERNEL)?;
@@ -269,7 +274,9 @@ impl Evtchn {
                 return Err(errno);
             }
         };
-        if let Err(errno) = hypervisor.host_ports.attach(port, self.queue.clone()) {
+        // The port was bound by number. A domain that is there before and after was there meanwhile.
+        let outcome = check().and_then(|()| hypervisor.host_ports.attach(port, self.queue.clone()));
+        if let Err(errno) = outcome {
             self.close(hypervisor, port);
             return Err(errno);
         }

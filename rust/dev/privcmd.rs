@@ -7,13 +7,17 @@
 //! taken back.
 
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::{
+    Arc,
+    SetOnce, //
+};
 
 use super::ioctl::{
     element,
     read,
     write, //
 };
+use super::restriction::Restriction;
 use crate::abi::errno::{
     Errno,
     Result,
@@ -24,24 +28,24 @@ use crate::abi::errno::{
     ENODEV,
     ENOSYS,
     ENOTTY,
-    EPERM, //
+    EPERM,
+    ESRCH, //
 };
 use crate::abi::privcmd as abi;
 use crate::domain::hypervisor::{
     Hypervisor,
     HYPERVISOR, //
 };
-use crate::domain::Domain;
+use crate::domain::{
+    Domain,
+    Identity, //
+};
 use crate::hypercall::caller::{
     Caller,
     Origin,
     Width, //
 };
 use crate::hypercall::run_for_tool;
-use crate::sys::atomic::{
-    AtomicU32,
-    Ordering, //
-};
 use crate::sys::chardev::{
     Device,
     OpenFile, //
@@ -49,13 +53,10 @@ use crate::sys::chardev::{
 use crate::sys::irq;
 use crate::sys::page::PAGE_SIZE;
 
-/// No restriction.
-const UNRESTRICTED: u32 = u32::MAX;
-
 /// An open file.
 pub(crate) struct Privcmd {
-    /// The one domain that the descriptor may touch, or [`UNRESTRICTED`].
-    restricted: AtomicU32,
+    /// The one domain that the descriptor may touch, once it is restricted.
+    restricted: SetOnce<Restriction>,
 }
 
 impl Device for Privcmd {
@@ -65,7 +66,7 @@ impl Device for Privcmd {
     fn open() -> Result<Arc<Self>> {
         Ok(Arc::new(
             Self {
-                restricted: AtomicU32::new(UNRESTRICTED),
+                restricted: SetOnce::new(),
             },
             GFP_KERNEL,
         )?)
@@ -79,7 +80,7 @@ impl Device for Privcmd {
             abi::MMAPBATCH => this.mmap_batch(hypervisor, file, arg),
             abi::MMAP_RESOURCE => this.mmap_resource(hypervisor, file, arg),
             abi::DM_OP => this.dm_op(hypervisor, arg),
-            abi::RESTRICT => this.restrict(arg),
+            abi::RESTRICT => this.restrict(hypervisor, arg),
             // Only paravirtualised control domains map machine frames.
             abi::MMAP => Err(ENOSYS),
             _ => Err(ENOTTY),
@@ -88,48 +89,61 @@ impl Device for Privcmd {
 }
 
 impl Privcmd {
-    /// Checks that the descriptor may touch a domain.
+    /// Checks that the descriptor may name a domain by this number.
     fn may_touch(&self, domid: u16) -> Result {
-        let restricted = self.restricted.load(Ordering::Relaxed);
-        if restricted == UNRESTRICTED || restricted == u32::from(domid) {
-            Ok(())
-        } else {
-            Err(EPERM)
+        match self.restricted.as_ref() {
+            Some(only) if only.id() != domid => Err(EPERM),
+            _ => Ok(()),
         }
     }
 
-    fn caller<'a>(hypervisor: &'static Hypervisor, dom0: &'a Arc<Domain>) -> Caller<'a> {
+    /// Finds a domain whose memory the descriptor may map.
+    fn live_domain(&self, hypervisor: &Hypervisor, domid: u16) -> Result<Arc<Domain>> {
+        self.may_touch(domid)?;
+        let domain = hypervisor.domain(domid)?;
+        if let Some(only) = self.restricted.as_ref() {
+            only.check(&domain)?;
+        }
+        if domid == crate::domain::DOM0 || domain.life.lock().dying {
+            return Err(ESRCH);
+        }
+        Ok(domain)
+    }
+
+    fn caller<'a>(
+        hypervisor: &'static Hypervisor,
+        dom0: &'a Arc<Domain>,
+        only: Option<Identity>,
+    ) -> Caller<'a> {
         Caller {
             hypervisor,
             domain: dom0,
             origin: Origin::Host,
             width: Width::Bits64,
+            only,
         }
     }
 
     /// `IOCTL_PRIVCMD_HYPERCALL`.
     fn hypercall(&self, hypervisor: &'static Hypervisor, arg: usize) -> Result<i64> {
-        if self.restricted.load(Ordering::Relaxed) != UNRESTRICTED {
+        if self.restricted.as_ref().is_some() {
             return Err(EPERM);
         }
         let call: abi::Hypercall = read(arg)?;
         let [a, b, c, d, e] = call.arg;
-        let caller = Self::caller(hypervisor, hypervisor.dom0());
+        let caller = Self::caller(hypervisor, hypervisor.dom0(), None);
         run_for_tool(&caller, call.op, [a, b, c, d, e, 0])
     }
 
     /// `IOCTL_PRIVCMD_RESTRICT`.
-    fn restrict(&self, arg: usize) -> Result<i64> {
+    fn restrict(&self, hypervisor: &Hypervisor, arg: usize) -> Result<i64> {
         let domid: u16 = read(arg)?;
-        match self.restricted.compare_exchange(
-            UNRESTRICTED,
-            domid.into(),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        ) {
-            Ok(_) => Ok(0),
-            Err(now) if now == u32::from(domid) => Ok(0),
-            Err(_) => Err(EINVAL),
+        if self.restricted.populate(Restriction::to(hypervisor, domid)) {
+            return Ok(0);
+        }
+        match self.restricted.as_ref() {
+            Some(now) if now.id() == domid => Ok(0),
+            _ => Err(EINVAL),
         }
     }
 
@@ -141,8 +155,7 @@ impl Privcmd {
         arg: usize,
     ) -> Result<i64> {
         let batch: abi::MmapBatchV2 = read(arg)?;
-        self.may_touch(batch.dom)?;
-        let domain = live_domain(hypervisor, batch.dom)?;
+        let domain = self.live_domain(hypervisor, batch.dom)?;
         check_place(file, batch.addr, batch.num.into())?;
         for index in 0..u64::from(batch.num) {
             let gfn: u64 = read(element::<u64>(batch.arr, index)?)?;
@@ -162,8 +175,7 @@ impl Privcmd {
         arg: usize,
     ) -> Result<i64> {
         let batch: abi::MmapBatch = read(arg)?;
-        self.may_touch(batch.dom)?;
-        let domain = live_domain(hypervisor, batch.dom)?;
+        let domain = self.live_domain(hypervisor, batch.dom)?;
         let num = u64::try_from(batch.num).map_err(|_| EINVAL)?;
         check_place(file, batch.addr, num)?;
         for index in 0..num {
@@ -189,7 +201,7 @@ impl Privcmd {
         if (ask.addr == 0) != (ask.num == 0) {
             return Err(EINVAL);
         }
-        let domain = live_domain(hypervisor, ask.dom)?;
+        let domain = self.live_domain(hypervisor, ask.dom)?;
         let (kind, id) = (ask.type_, ask.id);
         if ask.num == 0 {
             ask.num = crate::hypercall::memory::resource_size(&domain, kind, id)?.into();
@@ -224,20 +236,11 @@ impl Privcmd {
             }
         }
         // The buffers have the layout of the hypercall's own.
-        let caller = Self::caller(hypervisor, hypervisor.dom0());
+        let only = self.restricted.as_ref().map(Restriction::identity);
+        let caller = Self::caller(hypervisor, hypervisor.dom0(), only.transpose()?);
         let args = [op.dom.into(), op.num.into(), op.ubufs, 0, 0, 0];
         run_for_tool(&caller, crate::abi::xen::DM_OP.into(), args)
     }
-}
-
-/// Finds a domain whose memory may be mapped.
-fn live_domain(hypervisor: &Hypervisor, domid: u16) -> Result<Arc<Domain>> {
-    use crate::abi::errno::ESRCH;
-    let domain = hypervisor.domain(domid)?;
-    if domid == crate::domain::DOM0 || domain.life.lock().dying {
-        return Err(ESRCH);
-    }
-    Ok(domain)
 }
 
 /// Checks that there are frames, and a mapping with room for them. Where it is not, frames that cannot be mapped are

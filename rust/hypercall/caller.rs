@@ -27,7 +27,8 @@ use crate::domain::hypervisor::Hypervisor;
 use crate::domain::vcpu::Vcpu;
 use crate::domain::{
     DomId,
-    Domain, //
+    Domain,
+    Identity, //
 };
 use crate::mm::guest;
 use crate::mm::walk::Paging;
@@ -64,6 +65,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) origin: Origin<'a>,
     /// Layout of its structures.
     pub(crate) width: Width,
+    /// The only other domain that it may name, if its descriptor was restricted.
+    pub(crate) only: Option<Identity>,
 }
 
 impl Caller<'_> {
@@ -111,7 +114,12 @@ impl Caller<'_> {
             return Err(EPERM);
         }
         let domain = self.hypervisor.domain(domid)?;
-        if !self.is_control() && self.domain.control().lock().target != Some(domid) {
+        let identity = domain.identity();
+        // A later domain with the number of the one that is meant is another domain.
+        if self.only.is_some_and(|only| only != identity) {
+            return Err(ESRCH);
+        }
+        if !self.is_control() && self.domain.control().lock().target != Some(identity) {
             return Err(EPERM);
         }
         if domain.life.lock().dying {

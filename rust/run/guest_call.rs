@@ -50,6 +50,7 @@ impl<B: Backend> Running<'_, B> {
                 paging: self.paging(),
             },
             width: if wide { Width::Bits64 } else { Width::Bits32 },
+            only: None,
         };
         match dispatch(&caller, op, &mut args) {
             Err(errno) if errno == ERESTART => {

@@ -56,7 +56,7 @@ pub(super) fn set_target(call: &Call<'_>, domain: &Domain) -> Result {
     if target.life.lock().dying {
         return Err(ESRCH);
     }
-    control.target = Some(target.id());
+    control.target = Some(target.identity());
     Ok(())
 }
 
