@@ -99,13 +99,13 @@ pub(crate) struct Ports {
 
 impl Ports {
     /// Makes the channels of a domain with `vcpus` vCPUs that may use ports up to and including
-    /// `max_port` (`createdomain.max_evtchn_port`). May sleep.
+    /// `max_port` (`createdomain.max_evtchn_port`); 0 leaves only port 0, which is nobody's. May sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there are more than [`MAX_VCPUS`] vCPUs or `max_port` is 0, `ENOMEM`.
+    /// `EINVAL` if there are more than [`MAX_VCPUS`] vCPUs, `ENOMEM`.
     pub(crate) fn new(domid: DomId, kind: Kind, vcpus: usize, max_port: u32) -> Result<Self> {
-        if vcpus > MAX_VCPUS || max_port == 0 {
+        if vcpus > MAX_VCPUS {
             return Err(EINVAL);
         }
         let abi = match kind {

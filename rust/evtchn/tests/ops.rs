@@ -65,8 +65,13 @@ fn vcpu_set_iterates_what_was_inserted() {
 #[test]
 fn new_refuses_what_cannot_be() {
     assert_eq!(Ports::new(0, Kind::Host, 129, 10).err(), Some(EINVAL));
-    assert_eq!(Ports::new(0, Kind::Host, 1, 0).err(), Some(EINVAL));
     assert!(Ports::new(0, Kind::Host, 128, u32::MAX).is_ok());
+    // The highest port is port 0: there is nothing to bind.
+    let mut none = Ports::new(0, Kind::Host, 1, 0).unwrap();
+    assert_eq!(none.bind_ipi(0, &mut bucket()), Err(ENOSPC));
+    let mut one = Ports::new(0, Kind::Host, 1, 1).unwrap();
+    assert_eq!(one.bind_ipi(0, &mut bucket()), Ok(1));
+    assert_eq!(one.bind_ipi(0, &mut bucket()), Err(ENOSPC));
 }
 
 #[test]

@@ -59,8 +59,8 @@ pub(super) fn create(call: &mut Call<'_>) -> Result {
     let config = Config {
         flags: ask.flags,
         max_vcpus: ask.max_vcpus,
-        // Xen counts ports as a signed number. Port 0 is nobody's: a table has at least one more.
-        max_evtchn_port: ask.max_evtchn_port.clamp(1, i32::MAX as u32),
+        // Xen counts ports as a signed number; -1 asks for as many as there can be.
+        max_evtchn_port: ask.max_evtchn_port.min(i32::MAX as u32),
         emulation_flags: ask.arch.emulation_flags,
         misc_flags: ask.arch.misc_flags,
         ssidref: ask.ssidref,
