@@ -3,7 +3,8 @@
 //! Saving to and loading from Xen's HVM save records `LAPIC` and `LAPIC_REGS`.
 //!
 //! The records come in either order and from whoever restores the domain, so each is checked by
-//! itself and leaves an APIC that is sound whatever the other said. What a guest could not have
+//! itself ([`check_hidden`], [`check_registers`]) and leaves an APIC that is sound whatever the
+//! other said. What a guest could not have
 //! written into a register is masked off as a write by the guest would be; what contradicts itself
 //! is refused. What follows from other state (ID, version, priorities, logical x2APIC ID, the
 //! timer's divisor) is saved for readers and not loaded.
@@ -76,6 +77,38 @@ fn get_vectors(page: &HwLapicRegs, offset: u32) -> Result<Vectors> {
     }
 }
 
+/// Checks a record `LAPIC`, extended with zeroes if it is from an older Xen, for a vCPU whose
+/// policy has x2APIC mode or not.
+///
+/// # Errors
+///
+/// `EINVAL` for an APIC_BASE that the guest could not have (see [`Lapic::write_base`]), a divisor
+/// that does not exist, or bits that are not defined.
+pub(crate) fn check_hidden(record: &HwLapic, x2apic: bool) -> Result {
+    let divisor = record.timer_divisor;
+    let sound = base::is_valid(record.apic_base_msr, x2apic)
+        && record.disabled & !(HW_DISABLED | SW_DISABLED) == 0
+        && (divisor == 0 || (divisor.is_power_of_two() && divisor <= 128))
+        && record.pending_esr & !ESR_MASK == 0;
+    if sound {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
+/// Checks a record `LAPIC_REGS`.
+///
+/// # Errors
+///
+/// `EINVAL` if a vector below 16 is requested or in service.
+pub(crate) fn check_registers(page: &HwLapicRegs) -> Result {
+    for offset in [regs::ISR, regs::TMR, regs::IRR] {
+        get_vectors(page, offset)?;
+    }
+    Ok(())
+}
+
 impl Lapic {
     /// Returns the record `LAPIC`. The vCPU is stopped.
     pub(crate) fn save_hidden(&mut self, shared: &LapicShared, now_ns: u64) -> HwLapic {
@@ -140,22 +173,14 @@ impl Lapic {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for an APIC_BASE that the guest could not have (see [`Self::write_base`]), a
-    /// divisor that does not exist, or bits that are not defined; nothing is changed then.
+    /// Those of [`check_hidden`]; nothing is changed then.
     pub(crate) fn load_hidden<C: Clock>(
         &mut self,
         shared: &LapicShared,
         record: &HwLapic,
         clock: &C,
     ) -> Result {
-        let divisor = record.timer_divisor;
-        let sound = base::is_valid(record.apic_base_msr, self.config.x2apic)
-            && record.disabled & !(HW_DISABLED | SW_DISABLED) == 0
-            && (divisor == 0 || (divisor.is_power_of_two() && divisor <= 128))
-            && record.pending_esr & !ESR_MASK == 0;
-        if !sound {
-            return Err(EINVAL);
-        }
+        check_hidden(record, self.config.x2apic)?;
         self.base = base::with_bsp(record.apic_base_msr, self.config.bsp);
         let saved = Saved {
             deadline_tsc: record.tdt_msr,
@@ -171,7 +196,7 @@ impl Lapic {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if a vector below 16 is requested or in service; nothing is changed then.
+    /// Those of [`check_registers`]; nothing is changed then.
     pub(crate) fn load_registers<C: Clock>(
         &mut self,
         shared: &LapicShared,

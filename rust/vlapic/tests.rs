@@ -6,6 +6,7 @@
 #![allow(unused_must_use)]
 
 use super::ipi::{Dest, Mode};
+use super::save::{check_hidden, check_registers};
 use super::shared::Event;
 use super::timer::tests::At;
 use super::*;
@@ -581,9 +582,13 @@ fn loading_refuses_nonsense() {
     for damage in damages {
         let mut record = good;
         damage(&mut record);
+        assert_eq!(check_hidden(&record, true), Err(EINVAL));
         assert_eq!(lapic.load_hidden(&shared, &record, &NOW), Err(EINVAL));
         assert_eq!(lapic.base(), X2APIC);
     }
+    assert_eq!(check_hidden(&good, true), Ok(()));
+    assert_eq!(check_hidden(&good, false), Err(EINVAL));
+    assert_eq!(check_registers(&page), Ok(()));
     lapic.set_policy(false, false);
     assert_eq!(lapic.load_hidden(&shared, &good, &NOW), Err(EINVAL));
     lapic.set_policy(true, true);
@@ -598,6 +603,7 @@ fn loading_refuses_nonsense() {
     for offset in [0x100, 0x181, 0x200] {
         let mut bad = page;
         bad.data[offset] = 0x80;
+        assert_eq!(check_registers(&bad), Err(EINVAL));
         assert_eq!(lapic.load_registers(&shared, &bad, &NOW), Err(EINVAL));
     }
 }

@@ -2,8 +2,7 @@
 
 //! An HVM guest's state as a sequence of records: all of it, or one.
 //!
-//! A sequence that is loaded is checked from begin to end before anything of it takes effect. The local APIC's records
-//! are the exception: they check themselves when they are loaded.
+//! A sequence that is loaded is checked from begin to end before anything of it takes effect.
 
 use zerocopy::{
     FromBytes,
@@ -48,6 +47,7 @@ use crate::domain::vcpu::{
 use crate::domain::Domain;
 use crate::hw::state::CpuState;
 use crate::policy::cpuid::CpuPolicy;
+use crate::policy::feature;
 use crate::policy::mtrr::Mtrr;
 use crate::sys::alloc::{
     KBox,
@@ -368,7 +368,14 @@ impl Loader<'_> {
                 &mut self.scratch,
             ),
             abi::MTRR => self.mtrr(record).map(drop),
-            abi::LAPIC | abi::LAPIC_REGS => Ok(()),
+            abi::LAPIC => {
+                let form: KBox<HwLapic> = record.form()?;
+                vlapic::save::check_hidden(&form, self.policy.has(feature::X2APIC))
+            }
+            abi::LAPIC_REGS => {
+                let form: KBox<HwLapicRegs> = record.form()?;
+                vlapic::save::check_registers(&form)
+            }
             // Vector registers beyond the first 512 bytes and further MSRs have no place in a saved state yet.
             abi::CPU_XSAVE | abi::CPU_MSR => Err(EOPNOTSUPP),
             _ => Err(EINVAL),
