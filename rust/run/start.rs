@@ -53,6 +53,12 @@ impl Started {
     /// `ENODEV` if the machine lacks something, `EBUSY` if somebody else holds the processors, `ENOMEM`. The log
     /// says what.
     pub(crate) fn new() -> Result<Self> {
+        if cfg!(CONFIG_PREEMPT_RT) {
+            kernel::prelude::pr_err!(
+                "this kernel is built with PREEMPT_RT, whose spinlocks sleep: not supported\n"
+            );
+            return Err(ENODEV);
+        }
         if !timer::check_size() {
             kernel::prelude::pr_err!("this kernel's timers are larger than this module knows\n");
             return Err(ENODEV);
