@@ -2,8 +2,9 @@
 
 //! Executes one instruction.
 //!
-//! Known: integer moves and arithmetic, single bits, PUSH and POP, and strings; what compilers and
-//! hand-written code use on device registers. Anything else is [`Fault::Unhandleable`].
+//! Known: integer moves and arithmetic, single bits, PUSH and POP, and strings, those between memory
+//! and ports included; what compilers and hand-written code use on device registers. Anything else
+//! is [`Fault::Unhandleable`].
 //!
 //! Not modelled: #AC for unaligned accesses (CR0.AM, RFLAGS.AC and CPL 3), and data breakpoints.
 
@@ -81,7 +82,7 @@ pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
     lock::check(&cx.insn)?;
     match cx.insn.map {
         Map::One => match cx.insn.opcode {
-            0xa4..=0xa7 | 0xaa..=0xaf => return string::string(ops, cx),
+            0x6c..=0x6f | 0xa4..=0xa7 | 0xaa..=0xaf => return string::string(ops, cx),
             _ => one_byte(ops, cx)?,
         },
         Map::Of => two_byte(ops, cx)?,

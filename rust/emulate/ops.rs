@@ -256,6 +256,30 @@ pub(crate) trait Ops {
     /// [`Fault::Retry`] if memory does not hold `old` any more, and as for `write`.
     fn compare_exchange(&mut self, place: &Self::Place, old: &[u8], new: &[u8]) -> Result;
 
+    /// Reads `width`, at most 4 bytes, from a port, for INS. The destination was translated before.
+    ///
+    /// Whether the guest may use the port (IOPL, the bitmap in its task state segment) is for the
+    /// implementation to know: processors check it before they tell a hypervisor of the access.
+    ///
+    /// # Errors
+    ///
+    /// As for `read`.
+    fn port_read(&mut self, port: u16, width: Width) -> Result<u64> {
+        let _ = (port, width);
+        Err(Fault::Unhandleable)
+    }
+
+    /// Writes the low `width`, at most 4 bytes, of `value` to a port, for OUTS. See
+    /// [`Ops::port_read`].
+    ///
+    /// # Errors
+    ///
+    /// As for `write`.
+    fn port_write(&mut self, port: u16, width: Width, value: u64) -> Result {
+        let _ = (port, width, value);
+        Err(Fault::Unhandleable)
+    }
+
     /// Reads instruction bytes from offset `rip` of the code segment on, for an instruction of
     /// which the caller had only the first part, and returns how many could be had.
     ///

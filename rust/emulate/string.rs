@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! String instructions on memory: MOVS, CMPS, STOS, LODS and SCAS, with and without repetition.
+//! String instructions: MOVS, CMPS, STOS, LODS and SCAS on memory, INS and OUTS between memory and a
+//! port, with and without repetition.
 //!
 //! One call executes a bounded number of iterations. After each of them the counter and index
 //! registers are what the architecture says, so that a fault in the middle, an interrupt between
 //! two calls or a change of mind by anybody finds a restartable instruction.
 
 use super::{
+    decode::{
+        Decoded,
+        Map, //
+    },
     flags::{
         self,
         DF,
@@ -39,7 +44,7 @@ use super::{
 /// Iterations in one call.
 pub(crate) const BATCH: u32 = 64;
 
-/// Executes A4 to A7 and AA to AF.
+/// Executes 6C to 6F, A4 to A7 and AA to AF.
 ///
 /// # Errors
 ///
@@ -71,9 +76,25 @@ pub(crate) fn string<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
     Ok(Done::Again)
 }
 
+/// Returns the operand size of a string instruction. No port has more than 4 bytes.
+fn width(insn: &Decoded) -> Width {
+    match (insn.opcode, insn.byte_or_operand_size()) {
+        (0x6c..=0x6f, Width::Qword) => Width::Dword,
+        (_, width) => width,
+    }
+}
+
+/// Whether this is an INS (`input`) or OUTS of `bytes` bytes.
+pub(crate) fn is_port_string(insn: &Decoded, input: bool, bytes: u8) -> bool {
+    let opcodes = if input { 0x6c..=0x6d } else { 0x6e..=0x6f };
+    insn.map == Map::One
+        && opcodes.contains(&insn.opcode)
+        && width(insn).bytes() == usize::from(bytes)
+}
+
 /// Executes one iteration without its part in the repetition.
 fn iteration<O: Ops>(ops: &mut O, cx: &Context) -> Result {
-    let width = cx.insn.byte_or_operand_size();
+    let width = width(&cx.insn);
     let size: Width = cx.insn.address_size.into();
     let source = Register::low(Gpr::RSI, size);
     let target = Register::low(Gpr::RDI, size);
@@ -95,7 +116,22 @@ fn iteration<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         segment::translate(ops, cx.code, segment, offset, width.bytes(), access)
     };
 
+    // CAST: DX.
+    let port = ops.gpr(Gpr::RDX) as u16;
+
     match cx.insn.opcode {
+        0x6c | 0x6d => {
+            let write = at(ops, Segment::Es, target, Access::Write)?;
+            let value = ops.port_read(port, width)?;
+            write_integer(ops, &write, width, value)?;
+            advance(ops, target);
+        }
+        0x6e | 0x6f => {
+            let read = at(ops, from, source, Access::Read)?;
+            let value = read_integer(ops, &read, width)?;
+            ops.port_write(port, width, value)?;
+            advance(ops, source);
+        }
         0xa4 | 0xa5 => {
             let read = at(ops, from, source, Access::Read)?;
             let write = at(ops, Segment::Es, target, Access::Write)?;

@@ -6,6 +6,7 @@ use super::*;
 use crate::emulate::{
     flags::{
         AF,
+        DF,
         OF,
         TF, //
     },
@@ -216,6 +217,117 @@ fn repeated_strings_are_bounded_and_restartable() {
     assert_eq!(guest.state.gprs[RCX], 1);
 }
 
+/// INS and OUTS in all widths, address sizes, directions and segments.
+#[test]
+fn strings_of_ports() {
+    const RDX: usize = 2;
+    let flat = |code| {
+        let mut guest = Guest::flat(code);
+        guest.state.gprs[RDX] = 0x7777_0000_0000_03f8;
+        guest.state.gprs[RDI] = 0xffff_fff0_0000_2000;
+        guest.state.gprs[RSI] = 0xffff_fff0_0000_3000;
+        guest
+    };
+
+    // insb, insw, insd, and insd with REX.W, which reads no more than 4 bytes.
+    let bytes = 0xfc07_03f8u32.to_le_bytes();
+    for (insn, len) in [
+        (&[0x6c][..], 1),
+        (&[0x66, 0x6d], 2),
+        (&[0x6d], 4),
+        (&[0x48, 0x6d], 4),
+    ] {
+        let mut guest = flat(CodeWidth::Bits64);
+        let at = guest.state.gprs[RDI];
+        let done = emulate_one(&mut guest, insn, CodeWidth::Bits64);
+        let next = Done::Next {
+            len: insn.len() as u8,
+        };
+        assert_eq!(done, Ok(next));
+        let calls = [
+            Call::Translate(at, len, Access::Write),
+            Call::PortRead(0x3f8, len),
+            Call::Write(at, len),
+        ];
+        assert_eq!(guest.calls, calls);
+        assert_eq!(guest.bytes(at, len), bytes[..len]);
+        assert_eq!(guest.state.gprs[RDI], at + len as u64);
+    }
+
+    // rep outsw es:[si] downwards in real mode: 16 bits of CX and SI count, and they wrap.
+    let mut guest = flat(CodeWidth::Bits16);
+    guest.segments[Segment::Es as usize].base = 0x1_0000;
+    guest.put(0x1_0000, &[1, 2]);
+    guest.put(0x1_fffe, &[3, 4]);
+    guest.state.gprs[RCX] = 0xabcd_0002;
+    guest.state.gprs[RSI] = 0xabcd_0000;
+    guest.state.rflags |= DF;
+    let done = emulate_one(&mut guest, &[0xf3, 0x26, 0x6f], CodeWidth::Bits16);
+    assert_eq!(done, Ok(Done::Next { len: 3 }));
+    assert_eq!(guest.state.gprs[RCX], 0xabcd_0000);
+    assert_eq!(guest.state.gprs[RSI], 0xabcd_fffc);
+    assert_eq!(guest.calls[2], Call::PortWrite(0x3f8, 2, 0x0201));
+    assert_eq!(guest.calls[5], Call::PortWrite(0x3f8, 2, 0x0403));
+
+    // rep insd with 32-bit addresses in 64-bit code; F2 repeats as F3 does. ES has no override.
+    let mut guest = flat(CodeWidth::Bits64);
+    guest.state.gprs[RCX] = 0x1_0000_0001;
+    let insn = [0xf2, 0x65, 0x67, 0x6d];
+    let done = emulate_one(&mut guest, &insn, CodeWidth::Bits64);
+    assert_eq!(done, Ok(Done::Next { len: 4 }));
+    assert_eq!(guest.bytes(0x2000, 4), bytes);
+    assert_eq!(guest.state.gprs[RCX], 0);
+    assert_eq!(guest.state.gprs[RDI], 0x2004);
+
+    // Nothing is read or written if there is nothing to do.
+    let mut guest = flat(CodeWidth::Bits64);
+    let done = emulate_one(&mut guest, &[0xf3, 0x6c], CodeWidth::Bits64);
+    assert_eq!((done, guest.calls.len()), (Ok(Done::Next { len: 2 }), 0));
+
+    // A fault in the middle comes before the port is read, and the iterations before it count.
+    let mut guest = flat(CodeWidth::Bits32);
+    guest.mapped = 0..0x3000;
+    guest.state.gprs[RCX] = 5;
+    guest.state.gprs[RDI] = 0x2ffe;
+    let done = emulate_one(&mut guest, &[0xf3, 0x6c], CodeWidth::Bits32);
+    assert_eq!(done, Err(Exception::page(0x3000, 2).into()));
+    let reads = |call: &&Call| matches!(call, Call::PortRead(..));
+    assert_eq!(guest.calls.iter().filter(reads).count(), 2);
+    assert_eq!((guest.state.gprs[RCX], guest.state.gprs[RDI]), (3, 0x3000));
+
+    // Many iterations come in parts.
+    let mut guest = flat(CodeWidth::Bits64);
+    guest.state.gprs[RCX] = 1000;
+    let done = emulate_one(&mut guest, &[0xf3, 0x6e], CodeWidth::Bits64);
+    assert_eq!(done, Ok(Done::Again));
+    assert_eq!(guest.state.gprs[RCX], 1000 - u64::from(string::BATCH));
+}
+
+/// An exit tells the direction and the size of an access; what is in memory by then may be another
+/// instruction.
+#[test]
+fn strings_of_ports_are_told_apart() {
+    for (insn, input, bytes) in [
+        (&[0x6c][..], true, 1),
+        (&[0xf3, 0x6d], true, 4),
+        (&[0x66, 0x6d], true, 2),
+        (&[0x48, 0x6f], false, 4),
+        (&[0xf3, 0x64, 0x6e], false, 1),
+    ] {
+        let insn = decode(insn, CodeWidth::Bits64, Vendor::Amd).unwrap();
+        for other in [1, 2, 4, 8] {
+            assert!(!string::is_port_string(&insn, !input, other));
+            let same = string::is_port_string(&insn, input, other);
+            assert_eq!(same, other == bytes);
+        }
+    }
+    // stosb, and 0F 6C
+    for bytes in [&[0xaa][..], &[0x66, 0x0f, 0x6c, 0xc0]] {
+        let insn = decode(bytes, CodeWidth::Bits64, Vendor::Amd).unwrap();
+        assert!(!string::is_port_string(&insn, true, 1));
+    }
+}
+
 /// The number of a bit in memory is signed, as wide as the operand, and may lead away from it.
 #[test]
 fn bit_numbers_reach_far() {
@@ -395,7 +507,7 @@ fn order_of_calls() {
             decode(bytes, code, Vendor::Amd),
             Ok(Decoded {
                 map: Map::One,
-                opcode: 0xa4..=0xa7 | 0xaa..=0xaf,
+                opcode: 0x6c..=0x6f | 0xa4..=0xa7 | 0xaa..=0xaf,
                 ..
             })
         );
@@ -410,8 +522,8 @@ fn order_of_calls() {
         }
         let stage = |call: &Call| match call {
             Call::Translate(..) => 0,
-            Call::Read(..) => 1,
-            Call::Write(..) | Call::CompareExchange(..) => 2,
+            Call::Read(..) | Call::PortRead(..) => 1,
+            Call::Write(..) | Call::CompareExchange(..) | Call::PortWrite(..) => 2,
         };
         assert!(guest.calls.is_sorted_by_key(stage), "{bytes:02x?}");
         let writes = guest.calls.iter().filter(|call| stage(call) == 2);

@@ -14,6 +14,7 @@ use crate::emulate::{
         SegmentState, //
     },
     prefix::Segment,
+    width::Width,
     CodeWidth,
     Vendor, //
 };
@@ -26,6 +27,8 @@ pub(crate) enum Call {
     Read(u64, usize),
     Write(u64, usize),
     CompareExchange(u64, usize),
+    PortRead(u16, usize),
+    PortWrite(u16, usize, u64),
 }
 
 /// What an instruction can change.
@@ -190,6 +193,17 @@ impl Ops for Guest {
         }
         self.put(linear, new);
         Ok(())
+    }
+
+    /// A port reads as its number and its complement.
+    fn port_read(&mut self, port: u16, width: Width) -> Result<u64> {
+        self.note(Call::PortRead(port, width.bytes()))?;
+        Ok(u64::from(port) | u64::from(!port) << 16)
+    }
+
+    fn port_write(&mut self, port: u16, width: Width, value: u64) -> Result {
+        assert_eq!(value & !width.mask(), 0);
+        self.note(Call::PortWrite(port, width.bytes(), value))
     }
 
     fn fetch(&mut self, rip: u64, into: &mut [u8]) -> Result<usize> {

@@ -209,6 +209,10 @@ fn compare(native: &mut Native, recipe: &Recipe) -> bool {
     if matches!(insn.prefixes.segment, Some(Segment::Fs | Segment::Gs)) {
         return false;
     }
+    // Likewise INS and OUTS, which processes may not execute.
+    if insn.map == Map::One && (0x6c..=0x6f).contains(&insn.opcode) {
+        return false;
+    }
     bytes.truncate(insn.len.into());
 
     let mut gprs = recipe.gprs;
