@@ -23,14 +23,10 @@ use crate::hw::{
     Backend,
     CrAccess,
     Exit,
-    IoAccess,
     Vcpu as _, //
 };
 use crate::policy::control::cr4_mask;
 use crate::policy::view::CR4_OSXSAVE;
-
-/// The port on which emulators print (`outb`), which Xen's guests use for early messages.
-pub(super) const DEBUG_PORT: u16 = 0xe9;
 
 impl<B: Backend> Running<'_, B> {
     /// Handles an exit.
@@ -129,54 +125,6 @@ impl<B: Backend> Running<'_, B> {
         } else {
             self.inject(GP0);
         }
-    }
-
-    /// IN and OUT. There are no devices: reads give all ones, writes are dropped. Port 0xe9 prints.
-    ///
-    /// Called in the section too, for all but strings and that port: what it does for others does not sleep.
-    pub(super) fn io(&mut self, io: IoAccess) {
-        if io.string {
-            return self.crash(format_args!(
-                "string I/O on port {:#x} is not emulated",
-                io.port
-            ));
-        }
-        if io.input {
-            let ones = self.port_read(io.port, io.bytes);
-            let old = self.hw.gpr(0);
-            let value = match io.bytes {
-                1 => old & !0xff | ones & 0xff,
-                2 => old & !0xffff | ones & 0xffff,
-                _ => ones & 0xffff_ffff,
-            };
-            self.hw.set_gpr(0, value);
-        } else {
-            let value = self.hw.gpr(0);
-            self.port_write(io.port, io.bytes, value);
-        }
-        self.complete(io.next_rip);
-    }
-
-    /// What a port without a device reads as.
-    fn port_read(&self, port: u16, _bytes: u8) -> u64 {
-        // The PIT's channel 2 reads 0: a guest that calibrates with it sees at once that there is none.
-        if port == 0x42 {
-            0
-        } else {
-            u64::MAX
-        }
-    }
-
-    fn port_write(&mut self, port: u16, bytes: u8, value: u64) {
-        if port == DEBUG_PORT && bytes == 1 {
-            // CAST: One byte was written.
-            self.debug_byte(value as u8);
-        }
-    }
-
-    /// A byte for the log.
-    pub(super) fn debug_byte(&self, byte: u8) {
-        crate::hypercall::console_io::guest_byte(self.hypervisor, self.domain, byte);
     }
 
     /// MOV to CR4; others are not intercepted.

@@ -4,7 +4,7 @@
 //!
 //! Each function returns an [`Answer`].
 
-use super::exit::DEBUG_PORT;
+use super::io::DEBUG_PORT;
 use super::Running;
 use crate::abi::errno::EPERM;
 use crate::abi::version;

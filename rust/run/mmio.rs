@@ -18,6 +18,7 @@ use crate::emulate::ops::{
     SegmentState, //
 };
 use crate::emulate::prefix::Segment;
+use crate::emulate::width::Width;
 use crate::emulate::Vendor;
 use crate::hw::state::{
     Event,
@@ -28,6 +29,7 @@ use crate::hw::state::{
 };
 use crate::hw::{
     Backend,
+    IoAccess,
     NestedFault,
     Vcpu as _, //
 };
@@ -60,7 +62,42 @@ pub(super) struct Place {
 }
 
 /// The guest as the emulator sees it.
-struct MmioOps<'r, 'v, B: Backend>(&'r mut Running<'v, B>);
+pub(super) struct MmioOps<'r, 'v, B: Backend> {
+    running: &'r mut Running<'v, B>,
+    /// The access to a port for which the guest exited.
+    port: Option<IoAccess>,
+}
+
+impl<'r, 'v, B: Backend> MmioOps<'r, 'v, B> {
+    /// For an instruction that uses no port.
+    pub(super) fn new(running: &'r mut Running<'v, B>) -> Self {
+        Self {
+            running,
+            port: None,
+        }
+    }
+
+    /// For the instruction that made this access.
+    pub(super) fn for_port(running: &'r mut Running<'v, B>, port: IoAccess) -> Self {
+        Self {
+            running,
+            port: Some(port),
+        }
+    }
+
+    /// Whether the processor has allowed this access. It checks that before anything else about the instruction; one
+    /// that comes here without was put in memory after another had exited.
+    fn check_port(&self, port: u16, width: Width, input: bool) -> crate::emulate::ops::Result {
+        let allowed = self.port.is_some_and(|io| {
+            io.port == port && usize::from(io.bytes) == width.bytes() && io.input == input
+        });
+        if allowed {
+            Ok(())
+        } else {
+            Err(Fault::Retry)
+        }
+    }
+}
 
 /// How a nested page fault is traced.
 fn flags(fault: NestedFault) -> u32 {
@@ -109,23 +146,19 @@ impl<B: Backend> Running<'_, B> {
             let Some(bytes) = bytes.get(..self.insn.len) else {
                 return;
             };
-            match emulate_one(&mut MmioOps(self), bytes, width) {
+            match emulate_one(&mut MmioOps::new(self), bytes, width) {
                 Ok(Done::Next { len }) => {
                     let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width);
                     self.complete(next);
                     return;
                 }
-                Ok(Done::Again) => {}
-                Err(Fault::Exception(exception)) => {
-                    if let Some(cr2) = exception.cr2 {
-                        self.hw.set_cr2(cr2);
+                Ok(Done::Again) => {
+                    self.complete_iteration();
+                    if self.hw.injection_pending() {
+                        return;
                     }
-                    self.inject(Event::Exception {
-                        vector: exception.vector,
-                        error: exception.error_code,
-                    });
-                    return;
                 }
+                Err(Fault::Exception(exception)) => return self.raise(exception),
                 Err(Fault::Retry) => return,
                 Err(Fault::Unhandleable) => {
                     let shown = u64::from_be_bytes(
@@ -142,6 +175,24 @@ impl<B: Backend> Running<'_, B> {
                 }
             }
         }
+    }
+
+    /// Ends an iteration of a repeated instruction that has more of them: what ends with an instruction ends with it
+    /// too, and a guest that single-steps gets its trap.
+    pub(super) fn complete_iteration(&mut self) {
+        let rip = self.hw.rip();
+        self.complete(rip);
+    }
+
+    /// Delivers an exception that the emulator found.
+    pub(super) fn raise(&mut self, exception: Exception) {
+        if let Some(cr2) = exception.cr2 {
+            self.hw.set_cr2(cr2);
+        }
+        self.inject(Event::Exception {
+            vector: exception.vector,
+            error: exception.error_code,
+        });
     }
 
     /// Whether `gpa` is in the local APIC's page and that page is decoded.
@@ -204,16 +255,16 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
     type Place = Place;
 
     fn vendor(&self) -> Vendor {
-        match self.0.policy.vendor() {
+        match self.running.policy.vendor() {
             cpuid::Vendor::Intel => Vendor::Intel,
             _ => Vendor::Amd,
         }
     }
 
     fn mode(&self) -> Mode {
-        if self.0.hw.cr0() & CR0_PE == 0 {
+        if self.running.hw.cr0() & CR0_PE == 0 {
             Mode::Real
-        } else if self.0.hw.rflags() & RFLAGS_VM != 0 {
+        } else if self.running.hw.rflags() & RFLAGS_VM != 0 {
             Mode::Virtual8086
         } else {
             Mode::Protected
@@ -221,7 +272,7 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
     }
 
     fn linear_bits(&self) -> u32 {
-        if self.0.hw.cr4() & CR4_LA57 != 0 {
+        if self.running.hw.cr4() & CR4_LA57 != 0 {
             57
         } else {
             48
@@ -229,23 +280,23 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
     }
 
     fn gpr(&self, register: Gpr) -> u64 {
-        self.0.hw.gpr(register.number())
+        self.running.hw.gpr(register.number())
     }
 
     fn set_gpr(&mut self, register: Gpr, value: u64) {
-        self.0.hw.set_gpr(register.number(), value);
+        self.running.hw.set_gpr(register.number(), value);
     }
 
     fn rip(&self) -> u64 {
-        self.0.hw.rip()
+        self.running.hw.rip()
     }
 
     fn rflags(&self) -> u64 {
-        self.0.hw.rflags()
+        self.running.hw.rflags()
     }
 
     fn set_rflags(&mut self, value: u64) {
-        self.0.hw.set_rflags(value);
+        self.running.hw.set_rflags(value);
     }
 
     fn segment(&self, segment: Segment) -> SegmentState {
@@ -257,7 +308,7 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
             Segment::Fs => SegmentName::Fs,
             Segment::Gs => SegmentName::Gs,
         };
-        let segment = self.0.hw.segment(name);
+        let segment = self.running.hw.segment(name);
         SegmentState {
             base: segment.base,
             limit: segment.limit,
@@ -271,12 +322,12 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         len: usize,
         access: Access,
     ) -> crate::emulate::ops::Result<Place> {
-        let paging = self.0.paging();
-        let memory = GuestMemory(&self.0.domain.p2m);
+        let paging = self.running.paging();
+        let memory = GuestMemory(&self.running.domain.p2m);
         let access = walk::Access {
             write: access.writes(),
             fetch: false,
-            user: self.0.hw.cpl() == 3,
+            user: self.running.hw.cpl() == 3,
         };
         let walk = |at: u64| {
             translate(&memory, &paging, at, access).map_err(|fault| match fault {
@@ -307,9 +358,9 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         let (first, second) = into
             .split_at_mut_checked(place.first.len)
             .ok_or(Fault::Unhandleable)?;
-        self.0.read_part(place.first, first);
+        self.running.read_part(place.first, first);
         if place.second.len != 0 {
-            self.0.read_part(place.second, second);
+            self.running.read_part(place.second, second);
         }
         Ok(())
     }
@@ -318,9 +369,9 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         let (first, second) = from
             .split_at_checked(place.first.len)
             .ok_or(Fault::Unhandleable)?;
-        self.0.write_part(place.first, first);
+        self.running.write_part(place.first, first);
         if place.second.len != 0 {
-            self.0.write_part(place.second, second);
+            self.running.write_part(place.second, second);
         }
         Ok(())
     }
@@ -331,13 +382,13 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         old: &[u8],
         new: &[u8],
     ) -> crate::emulate::ops::Result {
-        if !self.0.is_memory(place.first) {
+        if !self.running.is_memory(place.first) {
             return self.write(place, new);
         }
         // Another processor may be at the same word: exchange it as one step, if it is one word.
         let aligned = place.second.len == 0 && place.first.gpa % (old.len() as u64).max(1) == 0;
         let page = self
-            .0
+            .running
             .domain
             .p2m
             .get(place.first.gpa >> 12, true)
@@ -351,6 +402,18 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         } else {
             Err(Fault::Retry)
         }
+    }
+
+    fn port_read(&mut self, port: u16, width: Width) -> crate::emulate::ops::Result<u64> {
+        self.check_port(port, width, true)?;
+        Ok(self.running.port_read(port) & width.mask())
+    }
+
+    fn port_write(&mut self, port: u16, width: Width, value: u64) -> crate::emulate::ops::Result {
+        self.check_port(port, width, false)?;
+        // CAST: At most four.
+        self.running.port_write(port, width.bytes() as u8, value);
+        Ok(())
     }
 }
 
