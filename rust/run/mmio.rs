@@ -25,6 +25,7 @@ use crate::hw::state::{
     SegmentName,
     CR0_PE,
     CR4_LA57,
+    GP0,
     RFLAGS_VM, //
 };
 use crate::hw::{
@@ -128,12 +129,15 @@ impl<B: Backend> Running<'_, B> {
                 return;
             }
         }
-        if fault.fetch || fault.in_page_table {
-            // What is fetched from nowhere is all ones, an undefined instruction; page tables from nowhere map
-            // nothing that a guest could go on with.
+        if fault.in_page_table {
+            // Tables from nowhere map nothing that a guest could go on with.
             let gpa = fault.gpa;
-            self.crash(format_args!("runs from unmapped {gpa:#x}"));
+            self.crash(format_args!("has page tables at unmapped {gpa:#x}"));
             return;
+        }
+        if fault.fetch {
+            // There is no instruction to carry out, for which Xen gives the same.
+            return self.inject(GP0);
         }
         self.emulate();
     }

@@ -50,7 +50,7 @@ refused() {
 }
 
 before=$(memory_available)
-tap_plan 22
+tap_plan 23
 
 # As it asks.
 ends 0 '' '' crash --cmdline how=poweroff
@@ -68,7 +68,8 @@ ends 10 rebooted 'd[0-9]+v0: triple fault at 0x' crash --cmdline how=reason:9
 ends 10 rebooted 'd[0-9]+v0: triple fault at 0x' crash --cmdline how=triple
 ends 10 rebooted 'd[0-9]+v0: triple fault at 0x' crash --cmdline how=exhaust
 ends 13 'was stopped by its watchdog' '' crash --cmdline how=timeout
-ends 12 crashed 'd[0-9]+: crashed: vCPU 0 at 0xf8000000: ' crash --cmdline how=jump
+ends 10 rebooted 'd[0-9]+v0: triple fault at 0xf8000000' crash --cmdline how=jump
+ends 12 crashed 'd[0-9]+: crashed: vCPU 0 at 0x[0-9a-f]+: has page tables at ' crash --cmdline how=tables
 
 # What is no guest.
 echo 'not a kernel' >"$work/text"

@@ -8,6 +8,7 @@
  *   halt        HLT with interrupts off
  *   timeout     a watchdog that nobody feeds
  *   jump        a jump to where nothing is
+ *   tables      page tables where nothing is
  *   exhaust     a stack without end
  */
 
@@ -68,6 +69,8 @@ void main(void)
 	} else if (is(how, "jump")) {
 		no_idt();
 		((void (*)(void))0xf8000000UL)();
+	} else if (is(how, "tables")) {
+		write_cr3(0xf8000000UL);
 	} else if (is(how, "exhaust")) {
 		no_idt();
 		__asm__ volatile("1: call 1b");
