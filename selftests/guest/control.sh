@@ -13,6 +13,8 @@ need_guests
 start() {
 	start_guest=$1 start_name=$2
 	shift 2
+	# What an earlier guest of that name has said is not this one's.
+	rm -f "$work/$start_name.console"
 	oxen run --kernel "$guests/$start_guest.elf" --no-input --memory 16 --name "$start_name" "$@" \
 		>"$work/$start_name.console" 2>"$work/$start_name.errors" &
 	pid=$!
