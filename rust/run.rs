@@ -19,6 +19,7 @@ mod exit;
 mod fast;
 mod fetch;
 mod guest_call;
+mod io;
 mod mmio;
 mod msr;
 mod section;

@@ -28,7 +28,7 @@ passes() {
 lax=
 ! is_emulated || lax=lax
 
-tap_plan 18
+tap_plan 19
 passes hello 64
 passes hello32 64
 passes hypercalls 64
@@ -45,6 +45,7 @@ passes evtchn 64
 passes evtchn 64 --vcpus 2
 passes touch 256
 passes balloon 64 --vcpus 2
+passes mmio 64
 if no_domains; then tap_pass "no domain is left"; else tap_fail "no domain is left" "$(oxen list)"; fi
 log_clean 60
 tap_done
