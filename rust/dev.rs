@@ -11,8 +11,16 @@ mod restriction;
 
 use core::pin::Pin;
 
-use kernel::prelude::*;
+use kernel::prelude::{
+    pr_err,
+    KBox,
+    ThisModule, //
+};
 
+use crate::abi::errno::{
+    Result,
+    EEXIST, //
+};
 use crate::sys::chardev::Registration;
 
 /// All nodes; dropping it removes them.
@@ -29,7 +37,16 @@ impl Devices {
     /// # Errors
     ///
     /// `EEXIST` if this host runs under Xen and has such nodes already, `ENOMEM`.
-    pub(crate) fn new(module: &'static ThisModule) -> crate::abi::errno::Result<Self> {
+    pub(crate) fn new(module: &'static ThisModule) -> Result<Self> {
+        let devices = Self::make(module);
+        if matches!(devices, Err(EEXIST)) {
+            pr_err!("/dev/xen has somebody else's nodes: is this machine a guest of Xen?\n");
+        }
+        devices
+    }
+
+    /// Makes them one after the other; what is made goes again if one fails.
+    fn make(module: &'static ThisModule) -> Result<Self> {
         Ok(Self {
             _privcmd: Registration::new(module)?,
             _hypercall: Registration::new(module)?,

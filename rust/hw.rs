@@ -38,6 +38,8 @@ pub(crate) struct Capabilities {
     pub(crate) page_1g: bool,
     /// XSAVE components that a guest may enable.
     pub(crate) xcr0_mask: u64,
+    /// Address spaces that guests can have on a processor at one time.
+    pub(crate) address_spaces: u32,
 }
 
 /// A vendor's extension.

@@ -45,7 +45,7 @@ impl kernel::Module for Oxen {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let hypervisor = run::start::Started::new()?;
         let devices = dev::Devices::new(module)?;
-        pr_info!("ready: Xen 4.20 interfaces on /dev/xen\n");
+        hypervisor.announce();
         Ok(Self {
             _devices: devices,
             _hypervisor: hypervisor,

@@ -11,10 +11,7 @@ mod vmcb;
 use core::ptr;
 use core::sync::atomic::AtomicPtr;
 
-use kernel::prelude::{
-    pr_err,
-    pr_info, //
-};
+use kernel::prelude::pr_err;
 
 use crate::abi::errno::{
     Result,
@@ -126,6 +123,7 @@ impl Backend for Svm {
             spec_ctrl,
             page_1g: msr::cpuid(0x8000_0001, 0)[3] & 1 << 26 != 0,
             xcr0_mask,
+            address_spaces: asids - 1,
         };
 
         let mut cpus = KVec::with_capacity(cpu::nr_ids() as usize, GFP_KERNEL)?;
@@ -154,12 +152,6 @@ impl Backend for Svm {
             GFP_KERNEL,
         )?;
         SHARED.store(KBox::into_raw(shared), Ordering::Release);
-        pr_info!(
-            "AMD SVM: {} address spaces, next-RIP {}, decode assists {}\n",
-            asids - 1,
-            if nrips { "yes" } else { "no" },
-            if decode { "yes" } else { "no" },
-        );
         Ok(())
     }
 
@@ -191,6 +183,7 @@ impl Backend for Svm {
         // SAFETY: The page is ours as long as the processor is enabled.
         let rc = unsafe { msr::write(msr::VM_HSAVE_PA, per_cpu.save_area.phys()) };
         if let Err(errno) = rc {
+            pr_err!("SVM cannot be used on CPU {cpu}: no place for the host's state\n");
             Self::disable(cpu);
             return Err(errno);
         }

@@ -63,7 +63,9 @@ impl Started {
             kernel::prelude::pr_err!("this kernel's timers are larger than this module knows\n");
             return Err(ENODEV);
         }
-        clock::start()?;
+        clock::start().inspect_err(|_| {
+            kernel::prelude::pr_err!("the host does not know how fast its TSC is\n");
+        })?;
         let backend = BackendGuard::<Svm>::new()?;
         let processors = HotplugRegistration::new::<Processors<Svm>>()?;
         let policies = SystemPolicies::new(msr::cpuid, &capabilities::<Svm>())?;
@@ -76,6 +78,20 @@ impl Started {
             _processors: processors,
             _backend: backend,
         })
+    }
+
+    /// Says in the log that all is there, and what the machine can do. Nothing is said before: a load that is
+    /// refused leaves the reason alone.
+    pub(crate) fn announce(&self) {
+        let hw = Svm::capabilities();
+        let word = |has| if has { "yes" } else { "no" };
+        kernel::prelude::pr_info!(
+            "ready: Xen 4.20 interfaces on /dev/xen, {} with {} address spaces, next-RIP {}, decode assists {}\n",
+            Svm::NAME,
+            hw.address_spaces,
+            word(hw.next_rip),
+            word(hw.decode_assists),
+        );
     }
 }
 

@@ -135,7 +135,7 @@ log_since() {
 LOG_OTHERS='^(clocksource: |hrtimer: interrupt took|perf: interrupt took|workqueue: .* hogged CPU'
 LOG_OTHERS="$LOG_OTHERS|random: |evm: overlay |tsc: |sched: |TSC found unstable|sched_clock: |selftest |.*: drop_caches: )"
 # What the module says of a domain and of itself.
-LOG_OURS='^oxen: (d[0-9]+: |[a-z_]+ refused |ready: |AMD SVM: )'
+LOG_OURS='^oxen: (d[0-9]+: |[a-z_]+ refused |ready: )'
 
 # Gives a result: since log_begin the kernel's log holds no more than $1 lines of the module, all of them
 # informational, and nothing else.

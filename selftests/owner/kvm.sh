@@ -41,7 +41,7 @@ refused() {
 		rmmod oxen
 		return
 	fi
-	dmesg | tail -n +$((before + 1)) | grep 'oxen: ' | grep -v 'AMD SVM:' >"$work/why"
+	dmesg | tail -n +$((before + 1)) | grep 'oxen: ' >"$work/why"
 	if [ "$(wc -l <"$work/why")" -eq 1 ] && grep -q "$2" "$work/why" && grep -q busy "$work/insmod" &&
 		[ ! -e /dev/xen/privcmd ]; then
 		tap_pass "$1"
