@@ -36,7 +36,8 @@ use crate::domain::hypervisor::{
 use crate::domain::vcpu::{
     request,
     Owned,
-    Vcpu, //
+    Vcpu,
+    Wait, //
 };
 use crate::domain::Domain;
 use crate::evtchn::Upcall;
@@ -98,15 +99,6 @@ struct Running<'a, B: Backend> {
     frames: FrameCache,
 }
 
-/// Whether the vCPU goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// Enter the guest again.
-    Run,
-    /// Wait for an event first.
-    Block,
-}
-
 impl<B: Backend> thread::Run for VcpuThread<B> {
     fn run(self) {
         let (Some(hypervisor), Some(vcpu)) = (HYPERVISOR.get(), self.domain.vcpu(self.id)) else {
@@ -160,7 +152,7 @@ fn wait_until_runnable(domain: &Domain, vcpu: &Vcpu, hypervisor: &Hypervisor) ->
             return false;
         }
         if vcpu.take_requests(request::START) != 0 {
-            start(vcpu);
+            start(domain, vcpu);
         }
         // The other side counts its pause before it looks whether we have stopped, and we say that we have not
         // before we look at its pause: one of us sees the other.
@@ -172,14 +164,16 @@ fn wait_until_runnable(domain: &Domain, vcpu: &Vcpu, hypervisor: &Hypervisor) ->
 }
 
 /// Acts on what starts a vCPU that is down: a context given by hypercall, INIT, a start-up IPI.
-fn start(vcpu: &Vcpu) {
+fn start(domain: &Domain, vcpu: &Vcpu) {
     let mut owned = vcpu.owned().lock();
     if let Some(state) = vcpu.take_boot_context() {
+        domain.end_wait(vcpu);
         owned.state = state;
         owned.changed = true;
         vcpu.lapic.set_wait_for_startup(false);
     }
     while let Some(event) = vcpu.lapic.take_event() {
+        domain.end_wait(vcpu);
         match event {
             vlapic::shared::Event::Init => {
                 *owned.state = CpuState::reset();
@@ -235,7 +229,9 @@ fn run_until_stop<B: Backend>(
     };
     running.refresh_view();
     running.write_time();
-    time::enter_running(vcpu);
+    if !vcpu.is_blocked() {
+        time::enter_running(vcpu);
+    }
     vcpu.request(request::TIMER);
     running.run();
     let Running { owned, hw, .. } = running;
@@ -271,12 +267,12 @@ impl<B: Backend> Running<'_, B> {
             }
             self.arm_timer();
             irq::cond_resched();
-            let exit = self.section();
-            if self.handle(exit) == Next::Block {
-                // What blocks it may have set a deadline: SCHEDOP_poll does.
-                self.arm_timer();
+            if self.vcpu.is_blocked() && !self.wait_ends() {
                 self.block();
+                continue;
             }
+            let exit = self.section();
+            self.handle(exit);
         }
     }
 
@@ -284,6 +280,7 @@ impl<B: Backend> Running<'_, B> {
     fn reset_by_ipi(&mut self) -> bool {
         let mut waits = false;
         while let Some(event) = self.vcpu.lapic.take_event() {
+            self.domain.end_wait(self.vcpu);
             match event {
                 vlapic::shared::Event::Init => {
                     self.hw.load(&CpuState::reset());
@@ -313,14 +310,21 @@ impl<B: Backend> Running<'_, B> {
         view.set_apic_enabled(self.owned.lapic.is_on());
     }
 
-    /// Waits for an event, as HLT does.
+    /// Looks whether what the vCPU waits for has come, and ends the wait if so.
+    fn wait_ends(&mut self) -> bool {
+        // Who brings something says so first, and then that it is there.
+        let kicked = self.vcpu.take_requests(request::EVENT) != 0;
+        let ends = self.has_event() || (kicked && self.vcpu.wait() != Wait::Halt);
+        if ends {
+            self.domain.end_wait(self.vcpu);
+            time::enter_running(self.vcpu);
+        }
+        ends
+    }
+
+    /// Sleeps until there is something to look at: a request, of which one always comes with an event.
     fn block(&mut self) {
         time::enter_blocked(self.vcpu);
-        self.vcpu.set_blocked(true);
-        thread::park_until(|| {
-            self.vcpu.requests() != 0 || self.has_event() || thread::should_stop()
-        });
-        self.vcpu.set_blocked(false);
-        time::enter_running(self.vcpu);
+        thread::park_until(|| self.vcpu.requests() != 0 || thread::should_stop());
     }
 }

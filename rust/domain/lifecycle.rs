@@ -217,6 +217,11 @@ impl Domain {
         result
     }
 
+    /// Ends what a vCPU waits for, if it does.
+    pub(crate) fn end_wait(&self, vcpu: &Vcpu) {
+        vcpu.end_wait();
+    }
+
     /// Ends the domain (`XEN_DOMCTL_destroydomain`): stops it for good, and gives back all that it has. What others
     /// still hold of it (mapped pages) they keep until they let go.
     ///

@@ -77,6 +77,34 @@ pub(crate) mod request {
     pub(crate) const IN_SECTION: u32 = EVENT;
 }
 
+/// What a vCPU waits for before it executes its next instruction. Being paused, and looked at or changed by tools
+/// meanwhile, does not end it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Nothing: it can run.
+    No,
+    /// HLT: for an interrupt that it can take.
+    Halt,
+    /// `SCHEDOP_block`: for that, or for an event that comes meanwhile although it cannot be taken.
+    Event,
+    /// `SCHEDOP_poll`: for that too, the ports that are registered, and a time.
+    Poll,
+}
+
+impl Wait {
+    const fn from_number(number: u32) -> Self {
+        const HALT: u32 = Wait::Halt as u32;
+        const EVENT: u32 = Wait::Event as u32;
+        const POLL: u32 = Wait::Poll as u32;
+        match number {
+            HALT => Self::Halt,
+            EVENT => Self::Event,
+            POLL => Self::Poll,
+            _ => Self::No,
+        }
+    }
+}
+
 /// The architectural state of a vCPU.
 pub(crate) struct Owned {
     /// The registers, while the vCPU does not run.
@@ -108,10 +136,8 @@ pub(crate) struct Vcpu {
     initialised: AtomicBool,
     /// The thread has given up [`Owned`] and waits.
     stopped: AtomicBool,
-    /// The thread waits for an event (HLT, SCHEDOP_poll).
-    blocked: AtomicBool,
-    /// A hypercall of the vCPU's own asked to wait for an event.
-    block_request: AtomicBool,
+    /// The number of a [`Wait`]. Only the thread begins one.
+    wait: AtomicU32,
     /// When a poll gives up, or `u64::MAX`.
     pub(crate) poll_deadline: AtomicU64,
     #[pin]
@@ -191,8 +217,7 @@ impl Vcpu {
             down: AtomicBool::new(true),
             initialised: AtomicBool::new(false),
             stopped: AtomicBool::new(true),
-            blocked: AtomicBool::new(false),
-            block_request: AtomicBool::new(false),
+            wait: AtomicU32::new(Wait::No as u32),
             poll_deadline: AtomicU64::new(u64::MAX),
             owned <- new_mutex!(owned, "oxen::Vcpu::owned"),
             boot_context <- new_spinlock!(None, "oxen::Vcpu::boot_context"),
@@ -314,25 +339,33 @@ impl Vcpu {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    /// For the thread: it waits for an event; or no more.
-    pub(crate) fn set_blocked(&self, blocked: bool) {
-        self.blocked.store(blocked, Ordering::SeqCst);
+    /// For the thread, and hypercalls of this vCPU, which it makes: wait when this exit has been handled.
+    pub(crate) fn begin_wait(&self, wait: Wait) {
+        // CAST: The enumeration's numbers are small.
+        self.wait.store(wait as u32, Ordering::SeqCst);
     }
 
-    /// Whether the vCPU waits for an event.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::SeqCst)
-    }
-
-    /// For a hypercall of this vCPU: wait for an event when it is over, no longer than to `deadline_ns`.
-    pub(crate) fn request_block(&self, deadline_ns: u64) {
+    /// For a hypercall of this vCPU: wait for a port that is registered, no longer than to `deadline_ns`.
+    pub(crate) fn begin_poll(&self, deadline_ns: u64) {
         self.poll_deadline.store(deadline_ns, Ordering::Relaxed);
-        self.block_request.store(true, Ordering::Relaxed);
+        self.begin_wait(Wait::Poll);
     }
 
-    /// For the thread: whether a hypercall asked for that.
-    pub(crate) fn take_block_request(&self) -> bool {
-        self.block_request.swap(false, Ordering::Relaxed)
+    /// What the vCPU waits for.
+    pub(crate) fn wait(&self) -> Wait {
+        Wait::from_number(self.wait.load(Ordering::SeqCst))
+    }
+
+    /// Ends that, and returns what it was. See [`Domain::end_wait`](super::Domain::end_wait).
+    pub(super) fn end_wait(&self) -> Wait {
+        self.poll_deadline.store(u64::MAX, Ordering::Relaxed);
+        // CAST: The enumeration's numbers are small.
+        Wait::from_number(self.wait.swap(Wait::No as u32, Ordering::SeqCst))
+    }
+
+    /// Whether the vCPU waits for something.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.wait() != Wait::No
     }
 
     /// Gives a vCPU that is down the context it will start with.

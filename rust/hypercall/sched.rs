@@ -12,6 +12,7 @@ use crate::abi::errno::{
 use crate::abi::sched as abi;
 use crate::domain::clock;
 use crate::domain::lifecycle::reason;
+use crate::domain::vcpu::Wait;
 use crate::hypercall::caller::{
     Caller,
     Handle, //
@@ -34,7 +35,7 @@ pub(crate) fn sched_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
             Ok(0)
         }
         abi::BLOCK => {
-            caller.vcpu().ok_or(ENOSYS)?.request_block(u64::MAX);
+            caller.vcpu().ok_or(ENOSYS)?.begin_wait(Wait::Event);
             Ok(0)
         }
         abi::SHUTDOWN => {
@@ -95,15 +96,15 @@ fn poll(caller: &Caller<'_>, arg: u64) -> Result<i64> {
             .at(index as u64)?
             .read(caller)?;
     }
-    if caller.domain.ports().lock().begin_poll(vcpu.id(), ports)? {
-        return Ok(0);
-    }
     let deadline = match ask.timeout {
         0 => u64::MAX,
         at => at,
     };
+    if caller.domain.ports().lock().begin_poll(vcpu.id(), ports)? {
+        return Ok(0);
+    }
     if deadline > clock::now_ns() {
-        vcpu.request_block(deadline);
+        vcpu.begin_poll(deadline);
     }
     Ok(0)
 }

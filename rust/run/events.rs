@@ -47,9 +47,12 @@ impl<B: Backend> Running<'_, B> {
             .map(Source::Apic)
     }
 
-    /// Whether something waits that ends a HLT.
-    pub(super) fn has_event(&self) -> bool {
-        self.vcpu.lapic.nmi_pending()
+    /// Whether something interrupts the guest at its next entry, which ends a HLT. Never in an interrupt shadow, which
+    /// the instruction that waits has ended.
+    pub(super) fn has_event(&mut self) -> bool {
+        // The guest moves the priority in CR8 without an exit.
+        self.owned.lapic.set_cr8(self.hw.cr8());
+        (self.vcpu.lapic.nmi_pending() && self.hw.nmi_allowed())
             || self.hw.injection_pending()
             || (self.hw.rflags() & RFLAGS_IF != 0 && self.deliverable().is_some())
     }

@@ -2,12 +2,10 @@
 
 //! Exits that are handled outside the section, where sleeping is allowed.
 
-use super::{
-    Next,
-    Running, //
-};
+use super::Running;
 use crate::abi::hvm::params;
 use crate::domain::lifecycle::reason;
+use crate::domain::vcpu::Wait;
 use crate::emulate::skip::{
     mov_cr_operand,
     Special, //
@@ -30,7 +28,7 @@ use crate::policy::view::CR4_OSXSAVE;
 
 impl<B: Backend> Running<'_, B> {
     /// Handles an exit.
-    pub(super) fn handle(&mut self, exit: Exit) -> Next {
+    pub(super) fn handle(&mut self, exit: Exit) {
         match exit {
             Exit::Interrupt
             | Exit::InterruptWindow
@@ -38,8 +36,8 @@ impl<B: Backend> Running<'_, B> {
             | Exit::Iret
             | Exit::Pause
             | Exit::Init => {}
-            Exit::Hypercall => return self.guest_call(),
-            Exit::Hlt => return self.hlt(),
+            Exit::Hypercall => self.guest_call(),
+            Exit::Hlt => self.hlt(),
             // Left the section for more than the instruction.
             Exit::Cpuid | Exit::MsrRead => {}
             Exit::MsrWrite => self.slow_msr_write(),
@@ -64,7 +62,6 @@ impl<B: Backend> Running<'_, B> {
             Exit::Gone => crate::sys::thread::sleep_ms(10),
             Exit::Unknown(code) => self.crash(format_args!("unknown exit {code:#x}")),
         }
-        Next::Run
     }
 
     pub(super) fn crash(&self, why: core::fmt::Arguments<'_>) {
@@ -76,22 +73,22 @@ impl<B: Backend> Running<'_, B> {
     }
 
     /// HLT. With interrupts off it is how a guest without ACPI sleep states powers off.
-    fn hlt(&mut self) -> Next {
+    fn hlt(&mut self) {
         let Some(next) = self.insn.next_rip else {
-            return Next::Run;
+            return;
         };
         self.complete(next);
-        if self.hw.rflags() & RFLAGS_IF == 0 && !self.vcpu.lapic.nmi_pending() {
-            self.vcpu.set_down(true);
-            if self.domain.vcpus().iter().all(|vcpu| vcpu.is_down()) {
-                self.domain.shutdown(self.hypervisor, reason::POWEROFF);
-            }
-            return Next::Run;
-        }
         if self.has_event() {
-            return Next::Run;
+            return;
         }
-        Next::Block
+        if self.hw.rflags() & RFLAGS_IF != 0 {
+            self.vcpu.begin_wait(Wait::Halt);
+            return;
+        }
+        self.vcpu.set_down(true);
+        if self.domain.vcpus().iter().all(|vcpu| vcpu.is_down()) {
+            self.domain.shutdown(self.hypervisor, reason::POWEROFF);
+        }
     }
 
     fn triple_fault(&mut self) {

@@ -5,10 +5,7 @@
 //! 64-bit code: RAX, arguments in RDI, RSI, RDX, R10, R8, R9. Other code: EAX, arguments in EBX, ECX, EDX, ESI, EDI,
 //! EBP.
 
-use super::{
-    Next,
-    Running, //
-};
+use super::Running;
 use crate::abi::errno::ERESTART;
 use crate::emulate::CodeWidth;
 use crate::hw::{
@@ -31,9 +28,9 @@ const ARGS_32: [u8; 6] = [3, 1, 2, 6, 7, 5];
 
 impl<B: Backend> Running<'_, B> {
     /// Performs the hypercall for which the guest exited.
-    pub(super) fn guest_call(&mut self) -> Next {
+    pub(super) fn guest_call(&mut self) {
         let Some(next) = self.insn.next_rip else {
-            return Next::Run;
+            return;
         };
         let wide = self.code_width() == CodeWidth::Bits64;
         let mask = if wide { u64::MAX } else { 0xffff_ffff };
@@ -66,9 +63,5 @@ impl<B: Backend> Running<'_, B> {
                 self.complete(next);
             }
         }
-        if self.vcpu.take_block_request() {
-            return Next::Block;
-        }
-        Next::Run
     }
 }

@@ -5,7 +5,10 @@
 use super::Running;
 use crate::domain::clock;
 use crate::domain::lifecycle::reason;
-use crate::domain::vcpu::Vcpu;
+use crate::domain::vcpu::{
+    request,
+    Vcpu, //
+};
 use crate::evtchn::topology;
 use crate::hw::Backend;
 use crate::sys::atomic::Ordering;
@@ -27,6 +30,8 @@ fn change(vcpu: &Vcpu, state: State) {
 pub(super) fn enter_stopped(vcpu: &Vcpu) {
     let state = if vcpu.is_down() {
         State::Offline
+    } else if vcpu.is_blocked() {
+        State::Blocked
     } else {
         State::Runnable
     };
@@ -78,9 +83,9 @@ impl<B: Backend> Running<'_, B> {
                 self.vcpu.id(),
             );
         }
-        self.owned.lapic.timer_expired(&self.vcpu.lapic, now);
-        if self.vcpu.poll_deadline.load(Ordering::Relaxed) <= now {
-            self.vcpu.poll_deadline.store(u64::MAX, Ordering::Relaxed);
+        let posted = self.owned.lapic.timer_expired(&self.vcpu.lapic, now);
+        if posted || self.vcpu.poll_deadline.load(Ordering::Relaxed) <= now {
+            self.vcpu.request(request::EVENT);
         }
         let bitten = self.domain.watchdogs.lock().expired(now);
         if bitten {

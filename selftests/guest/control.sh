@@ -60,7 +60,7 @@ has_begun() { grep -q 'spinning\|idle' "$work/$1.console"; }
 has_run() { [ "$(time_of "$1")" -gt "$2" ]; }
 
 before=$(memory_available)
-tap_plan 24
+tap_plan 25
 
 start spin busy
 wait_until 20 has_begun busy
@@ -93,6 +93,14 @@ else
 	tap_fail "a guest that halts is blocked" "$(oxen list)"
 fi
 pauses quiet "a guest that halts"
+# A vCPU that was stopped and goes on does so in its halt.
+for _ in 1 2 3 4 5; do oxen pause quiet && oxen unpause quiet; done
+sleep 1
+if ! grep -q woken "$work/quiet.console" && in_state quiet blocked; then
+	tap_pass "it halts still after that"
+else
+	tap_fail "it halts still after that" "$(cat "$work/quiet.console")" "$(oxen list)"
+fi
 oxen pause quiet
 tap_check "it is destroyed while it is paused" oxen destroy quiet
 ends_with 16 "and gone"
