@@ -9,7 +9,8 @@ use super::hypervisor::Hypervisor;
 use super::vcpu::{
     request,
     Owned,
-    Vcpu, //
+    Vcpu,
+    Wait, //
 };
 use super::Domain;
 use crate::abi::errno::{
@@ -217,9 +218,11 @@ impl Domain {
         result
     }
 
-    /// Ends what a vCPU waits for, if it does.
+    /// Ends what a vCPU waits for, if it does. Whatever ends a poll, events name the vCPU no longer.
     pub(crate) fn end_wait(&self, vcpu: &Vcpu) {
-        vcpu.end_wait();
+        if vcpu.end_wait() == Wait::Poll {
+            self.ports().lock().end_poll(vcpu.id());
+        }
     }
 
     /// Ends the domain (`XEN_DOMCTL_destroydomain`): stops it for good, and gives back all that it has. What others

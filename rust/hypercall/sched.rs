@@ -100,11 +100,14 @@ fn poll(caller: &Caller<'_>, arg: u64) -> Result<i64> {
         0 => u64::MAX,
         at => at,
     };
-    if caller.domain.ports().lock().begin_poll(vcpu.id(), ports)? {
+    let mut own = caller.domain.ports().lock();
+    if own.begin_poll(vcpu.id(), ports)? {
         return Ok(0);
     }
     if deadline > clock::now_ns() {
         vcpu.begin_poll(deadline);
+    } else {
+        own.end_poll(vcpu.id());
     }
     Ok(0)
 }

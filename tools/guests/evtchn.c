@@ -11,11 +11,22 @@ enum { VEC_UPCALL = 0xf3 };
 
 static volatile bool leave;
 
+/* What the second CPU sends, if not 0, and when. */
+static evtchn_port_t late_port;
+static u64 late_time;
+
 static void other_cpu(void)
 {
 	irq_enable();
-	while (!leave)
+	while (!leave) {
+		if (READ_ONCE(late_port)) {
+			while (xen_time() < late_time)
+				cpu_relax();
+			event_send(late_port);
+			late_port = 0;
+		}
 		irq_enable_and_halt();
+	}
 }
 
 static void deliver(u32 ms)
@@ -177,6 +188,44 @@ static void test_second_cpu(void)
 	event_close(virq0);
 	event_close(virq1);
 	event_close(port);
+}
+
+/* A poll whose time is over leaves nothing behind that ends a later block. */
+static void test_block_after_poll(void)
+{
+	evtchn_port_t polled = event_bind_ipi(0), wake = event_bind_ipi(1);
+	evtchn_port_t virq = event_bind_virq(VIRQ_TIMER, 0);
+	struct sched_poll poll = { .nr_ports = 1 };
+	struct vcpu_set_singleshot_timer timer = { 0 };
+	unsigned int tries;
+	bool blocked = false;
+
+	event_mask(polled);
+	set_xen_guest_handle(poll.ports, &polled);
+	/* Something else may end the block early. Not every time. */
+	for (tries = 0; tries < 3 && !blocked; tries++) {
+		event_clear(polled);
+		poll.timeout = xen_time() + 1000000;
+		while (xen_time() < poll.timeout)
+			sched_op(SCHEDOP_poll, &poll);
+		timer.timeout_abs_ns = poll.timeout + 200000000;
+		late_time = poll.timeout + 50000000;
+		WRITE_ONCE(late_port, polled);
+		event_send(wake);
+		vcpu_op(VCPUOP_set_singleshot_timer, 0, &timer);
+		/* What is pending already while interrupts are off would not wake it, nor anything after that. */
+		irq_enable();
+		sched_op(SCHEDOP_block, 0);
+		blocked = xen_time() >= timer.timeout_abs_ns;
+		irq_disable();
+		deliver(300);
+	}
+	tap(blocked, "a poll that is over does not end a block");
+	tap(event_is_pending(polled), "though its port's event has come");
+	event_close(virq);
+	event_close(wake);
+	event_unmask(polled);
+	event_close(polled);
 }
 
 static void test_reset(void)
@@ -359,10 +408,12 @@ void main(void)
 	test_poll();
 	test_many();
 	second = smp_start(other_cpu, false) > 1;
-	if (second)
+	if (second) {
 		test_second_cpu();
-	else
+		test_block_after_poll();
+	} else {
 		tap_skip("one CPU only", "events on a second CPU");
+	}
 	leave = true;
 	test_fifo();
 	tap_end();
