@@ -57,7 +57,10 @@ use crate::abi::xen::{
 };
 use crate::evtchn;
 use crate::gnttab;
-use crate::hw::state::CpuState;
+use crate::hw::state::{
+    CpuState,
+    ExtendedState, //
+};
 use crate::mm::p2m::P2m;
 use crate::policy::cpuid::CpuPolicy;
 use crate::policy::DomainView;
@@ -426,7 +429,8 @@ impl Domain {
                 tsc_deadline: policy.has(crate::policy::feature::TSC_DEADLINE),
             };
             let state = KBox::new(CpuState::reset(), GFP_KERNEL)?;
-            let init = Vcpu::new(id, state, config, self.created_ns);
+            let extended = ExtendedState::new()?;
+            let init = Vcpu::new(id, state, extended, config, self.created_ns);
             vcpus.push(
                 KBox::pin_init(init, GFP_KERNEL).map_err(Errno::from)?,
                 GFP_KERNEL,

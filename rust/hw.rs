@@ -19,6 +19,7 @@ use crate::sys::irq::{
 use state::{
     CpuState,
     Event,
+    ExtendedState,
     Segment,
     SegmentName, //
 };
@@ -180,10 +181,14 @@ pub(crate) trait Vcpu: Send + Sized {
     /// `table` is the physical address of the nested page tables' root.
     fn new(table: u64) -> Result<Self>;
 
-    /// Takes over an architectural state.
+    /// Takes over an architectural state. What XSAVE keeps behind the legacy part is in its initial state then.
     fn load(&mut self, state: &CpuState);
+    /// Takes that over too, after `load`.
+    fn load_extended(&mut self, extended: &ExtendedState);
     /// Writes the architectural state out.
     fn save(&self, state: &mut CpuState);
+    /// Writes out what XSAVE keeps behind the legacy part.
+    fn save_extended(&self, extended: &mut ExtendedState);
 
     /// Begins a section: this thread is on this processor until `end`. `flush` drops all translations first.
     fn begin(&mut self, at: &NoPreempt, irqs: &IrqsOff, flush: bool);

@@ -169,6 +169,7 @@ fn start(domain: &Domain, vcpu: &Vcpu) {
     if let Some(state) = vcpu.take_boot_context() {
         domain.end_wait(vcpu);
         owned.state = state;
+        owned.extended.reset();
         owned.changed = true;
         vcpu.lapic.set_wait_for_startup(false);
     }
@@ -177,12 +178,14 @@ fn start(domain: &Domain, vcpu: &Vcpu) {
         match event {
             vlapic::shared::Event::Init => {
                 *owned.state = CpuState::reset();
+                owned.extended.reset();
                 let Owned { lapic, .. } = &mut *owned;
                 lapic.init(&vcpu.lapic);
                 owned.changed = true;
             }
             vlapic::shared::Event::Startup(vector) => {
                 *owned.state = CpuState::reset();
+                owned.extended.reset();
                 owned.state.startup(vector);
                 owned.changed = true;
                 vcpu.set_initialised();
@@ -203,6 +206,7 @@ fn run_until_stop<B: Backend>(
 ) {
     if owned.changed {
         hw.load(&owned.state);
+        hw.load_extended(&owned.extended);
         owned.changed = false;
     }
     domain.life.lock().has_run = true;
@@ -236,6 +240,9 @@ fn run_until_stop<B: Backend>(
     running.run();
     let Running { owned, hw, .. } = running;
     hw.save(&mut owned.state);
+    if owned.extended.accum != 0 {
+        hw.save_extended(&mut owned.extended);
+    }
 }
 
 impl<B: Backend> Running<'_, B> {
@@ -284,6 +291,7 @@ impl<B: Backend> Running<'_, B> {
             match event {
                 vlapic::shared::Event::Init => {
                     self.hw.load(&CpuState::reset());
+                    self.owned.extended.reset();
                     self.owned.lapic.init(&self.vcpu.lapic);
                     self.refresh_view();
                     self.vcpu.set_down(true);
@@ -293,6 +301,7 @@ impl<B: Backend> Running<'_, B> {
                     let mut state = CpuState::reset();
                     state.startup(vector);
                     self.hw.load(&state);
+                    self.owned.extended.reset();
                     self.refresh_view();
                     self.vcpu.set_down(false);
                     waits = false;

@@ -32,7 +32,10 @@ use crate::abi::errno::{
     ESRCH, //
 };
 use crate::evtchn::UpcallEpoch;
-use crate::hw::state::CpuState;
+use crate::hw::state::{
+    CpuState,
+    ExtendedState, //
+};
 use crate::policy::msr::VcpuMsrs;
 use crate::policy::VcpuView;
 use crate::sys::alloc::KBox;
@@ -109,6 +112,8 @@ impl Wait {
 pub(crate) struct Owned {
     /// The registers, while the vCPU does not run.
     pub(crate) state: KBox<CpuState>,
+    /// What XSAVE keeps beyond that, likewise.
+    pub(crate) extended: ExtendedState,
     /// The state was changed from outside; the hardware's format must take it over.
     pub(crate) changed: bool,
     /// The local APIC's own part.
@@ -195,6 +200,7 @@ impl Vcpu {
     pub(crate) fn new(
         id: u32,
         state: KBox<CpuState>,
+        extended: ExtendedState,
         lapic_config: vlapic::Config,
         now_ns: u64,
     ) -> impl PinInit<Self> {
@@ -203,6 +209,7 @@ impl Vcpu {
         shared.set_wait_for_startup(true);
         let owned = Owned {
             state,
+            extended,
             changed: true,
             lapic,
             msrs: VcpuMsrs::RESET,

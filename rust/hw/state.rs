@@ -2,6 +2,12 @@
 
 //! A virtual processor's architectural state, without any vendor's format.
 
+use crate::sys::alloc::{
+    AllocError,
+    KVec,
+    GFP_KERNEL, //
+};
+
 /// A segment register or descriptor table register. The layout is that of the VMCB.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -143,6 +149,47 @@ pub(crate) struct CpuState {
     pub(crate) interrupt_shadow: bool,
     /// The legacy part of the extended state.
     pub(crate) fxsave: [u8; 512],
+}
+
+/// Bytes of an XSAVE area before the first component behind x87 and SSE: the legacy region and the header.
+pub(crate) const XSAVE_HEAD: usize = 512 + 64;
+/// Bytes of an XSAVE area in the standard format with all components that a guest may enable.
+const XSAVE_BYTES: usize = 4096;
+
+/// What XSAVE keeps of a processor behind the legacy part, which is in [`CpuState::fxsave`].
+pub(crate) struct ExtendedState {
+    /// Every component that XCR0 ever had, as bits; 0 if the guest never wrote it. What is not in here is in its
+    /// initial state.
+    pub(crate) accum: u64,
+    /// Components that are not in their initial state. Those of the legacy part are not among them.
+    pub(crate) present: u64,
+    /// The XSAVE area in the standard format, from byte [`XSAVE_HEAD`] on.
+    pub(crate) components: KVec<u8>,
+}
+
+impl ExtendedState {
+    /// Makes the state after reset.
+    pub(crate) fn new() -> Result<Self, AllocError> {
+        let mut components = KVec::new();
+        components.resize(XSAVE_BYTES - XSAVE_HEAD, 0, GFP_KERNEL)?;
+        Ok(Self {
+            accum: 0,
+            present: 0,
+            components,
+        })
+    }
+
+    /// Puts the components in their initial state; what was enabled stays so.
+    pub(crate) fn clear(&mut self) {
+        self.present = 0;
+        self.components.fill(0);
+    }
+
+    /// Puts the state after reset back.
+    pub(crate) fn reset(&mut self) {
+        self.accum = 0;
+        self.clear();
+    }
 }
 
 /// The page attribute table after reset.

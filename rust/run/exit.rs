@@ -207,6 +207,7 @@ impl<B: Backend> Running<'_, B> {
             && crate::policy::xstate::xcr0_valid(value, self.policy.xcr0_mask());
         if valid {
             self.hw.set_xcr0(value);
+            self.owned.extended.accum |= value;
             self.owned.view.set_xcr0(value);
             self.complete(next);
         } else {

@@ -40,6 +40,10 @@ pub(crate) struct XsaveArea {
 
 /// Offset of `XSTATE_BV` in the XSAVE header.
 const XSTATE_BV: usize = 512;
+/// Bytes of the legacy region and the header.
+const HEAD: usize = 512 + 64;
+/// Components in the legacy region: x87 and SSE.
+const LEGACY: u64 = 3;
 /// Default of the x87 control word, at offset 0 of the legacy area.
 const FCW_DEFAULT: u16 = 0x37f;
 /// Default of MXCSR, at offset 24 of the legacy area.
@@ -65,7 +69,7 @@ impl XsaveArea {
         // SAFETY: Offset 24 of the same page, 4-byte aligned.
         unsafe { base.add(24).cast::<u32>().write(MXCSR_DEFAULT) };
         // SAFETY: Offset 512 of the same page, 8-byte aligned. x87 and SSE are taken from the area.
-        unsafe { base.add(XSTATE_BV).cast::<u64>().write(3) };
+        unsafe { base.add(XSTATE_BV).cast::<u64>().write(LEGACY) };
     }
 
     /// The bytes of the area, for saving.
@@ -84,7 +88,28 @@ impl XsaveArea {
         // SAFETY: As above.
         unsafe { base.add(24).cast::<u32>().write(mxcsr & 0xffff) };
         // SAFETY: Offset 512 of the same page, 8-byte aligned.
-        unsafe { base.add(XSTATE_BV).cast::<u64>().write(3) };
+        unsafe { base.add(XSTATE_BV).cast::<u64>().write(LEGACY) };
+    }
+
+    /// What is behind the legacy part and the header, and which of it is not in its initial state.
+    pub(crate) fn extended(&self) -> (u64, &[u8]) {
+        let bytes = self.bytes();
+        let present = bytes
+            .get(XSTATE_BV..)
+            .and_then(|from| from.first_chunk::<8>())
+            .map_or(0, |word| u64::from_le_bytes(*word));
+        (present & !LEGACY, bytes.get(HEAD..).unwrap_or_default())
+    }
+
+    /// Replaces that, after [`XsaveArea::set_legacy`].
+    pub(crate) fn set_extended(&mut self, present: u64, components: &[u8]) {
+        let base = self.area.as_ptr();
+        let length = components.len().min(PageBlock::<0>::SIZE - HEAD);
+        // SAFETY: So many bytes there are at most from here to the end of a page that is exclusively ours.
+        unsafe { core::ptr::copy_nonoverlapping(components.as_ptr(), base.add(HEAD), length) };
+        let bits = LEGACY | present & self.mask;
+        // SAFETY: Offset 512 of the same page, 8-byte aligned. A component that is not switched is not there.
+        unsafe { base.add(XSTATE_BV).cast::<u64>().write(bits) };
     }
 
     /// Loads the registers from the area.

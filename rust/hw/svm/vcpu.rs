@@ -29,6 +29,7 @@ use crate::emulate::skip::Skip;
 use crate::hw::state::{
     CpuState,
     Event,
+    ExtendedState,
     Segment,
     SegmentName,
     RFLAGS_VM, //
@@ -358,6 +359,19 @@ impl Vcpu for SvmVcpu {
         state.pending_event = decode_event(pending);
         if let Some(legacy) = self.xsave.bytes().first_chunk::<512>() {
             state.fxsave = *legacy;
+        }
+    }
+
+    fn load_extended(&mut self, extended: &ExtendedState) {
+        self.xsave
+            .set_extended(extended.present, &extended.components);
+    }
+
+    fn save_extended(&self, extended: &mut ExtendedState) {
+        let (present, components) = self.xsave.extended();
+        extended.present = present;
+        for (to, from) in extended.components.iter_mut().zip(components) {
+            *to = *from;
         }
     }
 
