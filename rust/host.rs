@@ -23,6 +23,7 @@ pub(crate) mod hypercall {
     pub(crate) mod domctl {
         //! Only conversions.
         pub(crate) mod cpu_record;
+        pub(crate) mod xsave_record;
     }
 }
 #[cfg(all(test, loom))]

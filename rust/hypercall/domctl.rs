@@ -21,6 +21,7 @@ mod memory;
 mod sched;
 mod settings;
 mod tsc;
+mod xsave_record;
 
 pub(crate) use sched::SCHEDULER;
 

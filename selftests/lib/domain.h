@@ -167,6 +167,61 @@ __attribute__((unused)) static long domain_unpause(int fd, domid_t domain)
 	return xen_domctl(fd, XEN_DOMCTL_unpausedomain, domain, NULL);
 }
 
+/* A domain's saved state. */
+struct saved_state {
+	uint8_t bytes[1 << 16] __attribute__((aligned(16)));
+	uint32_t size;
+};
+
+__attribute__((unused)) static long domain_save(int fd, domid_t domain, struct saved_state *state)
+{
+	struct xen_domctl domctl = { 0 };
+	long rc;
+
+	domctl.u.hvmcontext.size = sizeof(state->bytes);
+	set_xen_guest_handle(domctl.u.hvmcontext.buffer, state->bytes);
+	rc = xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl);
+	state->size = domctl.u.hvmcontext.size;
+	return rc;
+}
+
+__attribute__((unused)) static long domain_load(int fd, domid_t domain, struct saved_state *state)
+{
+	struct xen_domctl domctl = { 0 };
+
+	domctl.u.hvmcontext.size = state->size;
+	set_xen_guest_handle(domctl.u.hvmcontext.buffer, state->bytes);
+	return xen_domctl(fd, XEN_DOMCTL_sethvmcontext, domain, &domctl);
+}
+
+/* Finds the first record of a kind, or NULL. Its descriptor is before what is returned. */
+__attribute__((unused)) static void *saved_record(struct saved_state *state, unsigned int code)
+{
+	struct hvm_save_descriptor *is;
+	uint32_t at;
+
+	for (at = 0; at + sizeof(*is) <= state->size; at += sizeof(*is) + is->length) {
+		is = (void *)(state->bytes + at);
+		if (is->typecode == code)
+			return is + 1;
+	}
+	return NULL;
+}
+
+/* Lets a paused domain run until it has counted on at 0x80 of its page, which is mapped; then it is paused again. */
+__attribute__((unused)) static bool domain_counts_on(int fd, domid_t domain, volatile uint8_t *page)
+{
+	volatile uint32_t *count = (volatile uint32_t *)(page + 0x80);
+	uint32_t before = *count;
+	unsigned int i;
+
+	domain_unpause(fd, domain);
+	for (i = 0; i < 1000 && *count - before < 1000; i++)
+		usleep(10000);
+	domain_pause(fd, domain);
+	return *count != before;
+}
+
 /* Waits some seconds until a domain has shut down; returns its reason or -1. */
 __attribute__((unused)) static int domain_wait_shutdown(int fd, domid_t domain)
 {

@@ -132,6 +132,14 @@ fn controls_are_valid(record: &HwCpu, policy: &CpuPolicy) -> bool {
         && record.cr3 & !above == 0
 }
 
+/// Clears bits of MXCSR in an FXSAVE area that a processor may refuse.
+pub(super) fn clean_mxcsr(fxsave: &mut [u8; 512]) {
+    let bytes = fxsave.get_mut(MXCSR);
+    if let Some(word) = bytes.and_then(|bytes| bytes.first_chunk_mut::<4>()) {
+        *word = (u32::from_le_bytes(*word) & MXCSR_KNOWN).to_le_bytes();
+    }
+}
+
 /// Makes a vCPU's state of a record. What a record does not hold (XCR0, PAT, CR8, SPEC_CTRL) is as in `old`.
 ///
 /// # Errors
@@ -239,11 +247,7 @@ pub(super) fn load(
     }
     if r.flags & X86_FPU_INITIALISED != 0 {
         state.fxsave = r.fpu_regs;
-        if let Some(bytes) = state.fxsave.get_mut(MXCSR) {
-            if let Some(word) = bytes.first_chunk_mut::<4>() {
-                *word = (u32::from_le_bytes(*word) & MXCSR_KNOWN).to_le_bytes();
-            }
-        }
+        clean_mxcsr(&mut state.fxsave);
     }
     Ok(())
 }
@@ -313,7 +317,7 @@ fn save_segments(record: &mut HwCpu, state: &CpuState) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::policy::{
         Capabilities,
@@ -327,7 +331,7 @@ mod tests {
     };
 
     /// The policy of a processor of AMD's that says yes to every feature.
-    fn policy() -> CpuPolicy {
+    pub(crate) fn policy() -> CpuPolicy {
         let read = |leaf, subleaf| match (leaf, subleaf) {
             (0, _) => [0xd, 0x6874_7541, 0x444d_4163, 0x6974_6e65],
             (0x8000_0000, _) => [0x8000_0021, 0x6874_7541, 0x444d_4163, 0x6974_6e65],

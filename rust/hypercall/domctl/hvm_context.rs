@@ -13,6 +13,7 @@ use zerocopy::{
 
 use super::{
     cpu_record,
+    xsave_record,
     Call, //
 };
 use crate::abi::domctl::context::{
@@ -45,7 +46,10 @@ use crate::domain::vcpu::{
     Vcpu, //
 };
 use crate::domain::Domain;
-use crate::hw::state::CpuState;
+use crate::hw::state::{
+    CpuState,
+    ExtendedState, //
+};
 use crate::policy::cpuid::CpuPolicy;
 use crate::policy::feature;
 use crate::policy::mtrr::Mtrr;
@@ -66,7 +70,13 @@ const NO_CHANGESET: u64 = u64::MAX;
 const LEAF_VERSION: u32 = 1;
 
 /// Records that there is one of per vCPU, in the order in which they are saved.
-const PER_VCPU: [u16; 4] = [abi::CPU, abi::LAPIC, abi::LAPIC_REGS, abi::MTRR];
+const PER_VCPU: [u16; 5] = [
+    abi::CPU,
+    abi::LAPIC,
+    abi::LAPIC_REGS,
+    abi::MTRR,
+    abi::CPU_XSAVE,
+];
 
 /// Keeps all vCPUs of a domain from running.
 struct Stopped<'a>(&'a Domain);
@@ -143,7 +153,9 @@ fn save_size(domain: &Domain) -> usize {
         + size_of::<HwLapicRegs>()
         + size_of::<HwMtrr>();
     const ONCE: usize = 2 * size_of::<SaveDescriptor>() + size_of::<SaveHeader>();
-    ONCE + domain.vcpus().len() * EACH
+    let policy = domain.policy();
+    let extended = xsave_record::length(&policy, policy.xcr0_mask());
+    ONCE + domain.vcpus().len() * (EACH + extended)
 }
 
 fn header() -> SaveHeader {
@@ -156,14 +168,19 @@ fn header() -> SaveHeader {
     }
 }
 
-/// Saves one record of a stopped vCPU; nothing for the registers of one that is down.
+/// Saves one record of a stopped vCPU; nothing for the registers of one that is down, nor for the extended state of one
+/// that has never enabled any.
 fn save_vcpu(domain: &Domain, vcpu: &Vcpu, code: u16, into: &mut Records) -> Result {
     if code == abi::CPU && vcpu.is_down() {
         return Ok(());
     }
     let mut owned = vcpu.owned().lock();
     let Owned {
-        state, lapic, msrs, ..
+        state,
+        extended,
+        lapic,
+        msrs,
+        ..
     } = &mut *owned;
     // The guest moves the priority in CR8 without the local APIC knowing.
     lapic.set_cr8(state.cr8);
@@ -182,6 +199,12 @@ fn save_vcpu(domain: &Domain, vcpu: &Vcpu, code: u16, into: &mut Records) -> Res
             into.push(code, vcpu.id(), &*record)
         }
         abi::MTRR => into.push(code, vcpu.id(), &msrs.mtrr.save(state.pat)),
+        abi::CPU_XSAVE if extended.accum == 0 => Ok(()),
+        abi::CPU_XSAVE => {
+            let mut record = KVVec::new();
+            xsave_record::save(state, extended, &domain.policy(), &mut record)?;
+            into.push_bytes(code, vcpu.id(), &record)
+        }
         _ => Err(EINVAL),
     }
 }
@@ -258,7 +281,8 @@ pub(super) fn get_partial(call: &mut Call<'_>, domain: &Domain) -> Result {
 /// # Errors
 ///
 /// `ENODATA` for a sequence that does not begin with a header or does not end, `EINVAL` for a record that is not one or
-/// a state that cannot be, `EOPNOTSUPP` for state that there is no room for, `EFAULT`, `ENOMEM`.
+/// a state that cannot be, `EOPNOTSUPP` for state that there is no room for, `EIO` for a header of an XSAVE area that is
+/// none, `EFAULT`, `ENOMEM`.
 pub(super) fn set(call: &Call<'_>, domain: &Domain) -> Result {
     let ask: HvmContext = call.payload()?;
     let size = ask.size as usize;
@@ -275,6 +299,7 @@ pub(super) fn set(call: &Call<'_>, domain: &Domain) -> Result {
         domain,
         policy: &domain.policy(),
         scratch: KBox::new(CpuState::reset(), GFP_KERNEL)?,
+        scratch_extended: ExtendedState::new()?,
     };
     let mut kind = 0;
     each_record(&bytes, |record| {
@@ -348,8 +373,9 @@ fn each_record(bytes: &[u8], mut f: impl FnMut(&Record<'_>) -> Result) -> Result
 struct Loader<'a> {
     domain: &'a Domain,
     policy: &'a CpuPolicy,
-    /// A state to try records out with.
+    /// States to try records out with.
     scratch: KBox<CpuState>,
+    scratch_extended: ExtendedState,
 }
 
 impl Loader<'_> {
@@ -376,8 +402,14 @@ impl Loader<'_> {
                 let form: KBox<HwLapicRegs> = record.form()?;
                 vlapic::save::check_registers(&form)
             }
-            // Vector registers beyond the first 512 bytes and further MSRs have no place in a saved state yet.
-            abi::CPU_XSAVE | abi::CPU_MSR => Err(EOPNOTSUPP),
+            abi::CPU_XSAVE => xsave_record::load(
+                record.bytes,
+                self.policy,
+                &mut self.scratch,
+                &mut self.scratch_extended,
+            ),
+            // Further MSRs have no place in a saved state yet.
+            abi::CPU_MSR => Err(EOPNOTSUPP),
             _ => Err(EINVAL),
         }
     }
@@ -425,6 +457,15 @@ impl Loader<'_> {
                 vcpu.request(request::EVENT | request::TIMER);
                 Ok(())
             }
+            abi::CPU_XSAVE => {
+                let mut owned = vcpu.owned().lock();
+                let Owned {
+                    state, extended, ..
+                } = &mut *owned;
+                xsave_record::load(record.bytes, self.policy, state, extended)?;
+                owned.changed = true;
+                Ok(())
+            }
             _ => Err(EINVAL),
         }
     }
@@ -436,6 +477,8 @@ impl Loader<'_> {
             let mut owned = vcpu.owned().lock();
             cpu_record::load(&form, self.policy, &owned.state, &mut self.scratch)?;
             *owned.state = *self.scratch;
+            // As in Xen, vector registers are empty unless their own record follows.
+            owned.extended.clear();
             owned.changed = true;
         }
         // A new guest's record says 0, and its counter is the host's. One that is restored goes on where it was.
