@@ -192,7 +192,7 @@ pub(crate) struct Domain {
     _module: Option<ModuleRef>,
     /// The clock when the domain was made.
     pub(crate) created_ns: u64,
-    /// Ticks that the domain's TSC is ahead of the host's.
+    /// Ticks that the domain's TSC is ahead of [`clock::ticks`].
     pub(crate) tsc_offset: AtomicU64,
     /// Seconds that the domain's wallclock is ahead of the host's.
     pub(crate) time_offset: AtomicU64,

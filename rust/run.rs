@@ -29,6 +29,7 @@ mod time;
 use kernel::sync::Arc;
 
 use crate::abi::errno::Result;
+use crate::domain::clock;
 use crate::domain::hypervisor::{
     Hypervisor,
     HYPERVISOR, //
@@ -91,6 +92,10 @@ struct Running<'a, B: Backend> {
     upcall: Upcall,
     /// The p2m's generation that the hardware's translations are of.
     generation: &'a mut u64,
+    /// What the hardware adds to the counter.
+    tsc: Option<u64>,
+    /// [`clock::lost_ticks`] when the guest's wall clock was written.
+    lost_ticks: u64,
     /// The deadline that the host's timer is set to.
     armed: Option<u64>,
     /// Whether an interrupt window was asked for.
@@ -210,11 +215,6 @@ fn run_until_stop<B: Backend>(
         owned.changed = false;
     }
     domain.life.lock().has_run = true;
-    hw.set_tsc_offset(
-        domain
-            .tsc_offset
-            .load(core::sync::atomic::Ordering::Relaxed),
-    );
     let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
     let mut running = Running::<B> {
         hypervisor,
@@ -226,6 +226,8 @@ fn run_until_stop<B: Backend>(
         view: domain.view(),
         upcall,
         generation,
+        tsc: None,
+        lost_ticks: clock::lost_ticks(),
         armed: None,
         window: false,
         insn: fetch::Insn::new(),
@@ -272,6 +274,7 @@ impl<B: Backend> Running<'_, B> {
                     .upcall(self.vcpu.id(), &self.vcpu.upcall_epoch);
                 self.write_time();
             }
+            self.notice_sleep();
             self.arm_timer();
             irq::cond_resched();
             if self.vcpu.is_blocked() && !self.wait_ends() {

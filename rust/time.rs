@@ -8,6 +8,7 @@
 //! clock.
 
 pub(crate) mod area;
+pub(crate) mod counter;
 pub(crate) mod pvclock;
 pub(crate) mod runstate;
 pub(crate) mod scale;

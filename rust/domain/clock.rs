@@ -24,6 +24,7 @@ use crate::sys::{
     clock,
     msr, //
 };
+use crate::time::counter::Counter;
 use crate::time::pvclock::{
     TimeInfo,
     Wallclock, //
@@ -36,7 +37,9 @@ use crate::time::scale::{
 /// The interface that is spoken: Xen 4.20.
 pub(crate) const XEN_VERSION: u32 = 4 << 16 | 20;
 
-/// The counter when the module started.
+/// The time stamp counter as if it never started over.
+static COUNTER: Counter = Counter::new();
+/// That counter when the module started.
 static START: AtomicU64 = AtomicU64::new(0);
 static MUL: AtomicU32 = AtomicU32::new(0);
 static SHIFT: AtomicI8 = AtomicI8::new(0);
@@ -63,8 +66,30 @@ pub(crate) fn start() -> Result {
     let invariant = msr::cpuid(0x8000_0000, 0)[0] >= 0x8000_0007
         && msr::cpuid(0x8000_0007, 0)[3] & INVARIANT_TSC != 0;
     RELIABLE.store(invariant, Ordering::Relaxed);
-    START.store(msr::rdtsc(), Ordering::Release);
+    START.store(ticks(), Ordering::Release);
     Ok(())
+}
+
+/// The machine goes to sleep. Called on the last processor that runs, with interrupts off.
+pub(crate) fn suspend() {
+    COUNTER.suspend(msr::rdtsc());
+}
+
+/// It is awake: called as [`suspend`], before anything else.
+pub(crate) fn resume() {
+    COUNTER.resume(msr::rdtsc());
+}
+
+/// The time stamp counter as if it never started over. Domains' counters are ahead of this one.
+#[inline]
+pub(crate) fn ticks() -> u64 {
+    COUNTER.at(msr::rdtsc())
+}
+
+/// Ticks that it is ahead of the processors' own. They change when the machine wakes.
+#[inline]
+pub(crate) fn lost_ticks() -> u64 {
+    COUNTER.lost()
 }
 
 /// Whether guests may trust the counter.
@@ -94,10 +119,13 @@ pub(crate) fn ticks_to_ns(ticks: u64) -> u64 {
 /// The time now.
 #[inline]
 pub(crate) fn now_ns() -> u64 {
-    ticks_to_ns(msr::rdtsc().saturating_sub(START.load(Ordering::Relaxed)))
+    let since = ticks().wrapping_sub(START.load(Ordering::Relaxed));
+    // Another processor's counter may be a little behind the one that the module started on.
+    // CAST: A signed number, which 2^63 ticks are enough for.
+    ticks_to_ns((since as i64).max(0) as u64)
 }
 
-/// What a guest needs to tell the time, if its counter is `offset` ahead of the host's.
+/// What a guest needs to tell the time, if its counter is `offset` ahead of [`ticks`].
 pub(crate) fn time_info(offset: u64) -> TimeInfo {
     TimeInfo {
         tsc_timestamp: START.load(Ordering::Relaxed).wrapping_add(offset),

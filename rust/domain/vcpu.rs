@@ -122,6 +122,8 @@ pub(crate) struct Owned {
     pub(crate) msrs: VcpuMsrs,
     /// What CPUID says about this vCPU.
     pub(crate) view: VcpuView,
+    /// Ticks that the vCPU's TSC is ahead of the domain's: the guest wrote it.
+    pub(crate) tsc_offset: u64,
     /// The version of what the guest reads about time.
     pub(crate) time_version: Version,
 }
@@ -214,6 +216,7 @@ impl Vcpu {
             lapic,
             msrs: VcpuMsrs::RESET,
             view: VcpuView::new(id),
+            tsc_offset: 0,
             time_version: Version::default(),
         };
         pin_init!(Self {

@@ -28,7 +28,6 @@ use crate::sys::atomic::{
     AtomicU32,
     Ordering, //
 };
-use crate::sys::msr as host;
 use crate::vlapic::ipi::{
     route,
     Cpus, //
@@ -40,6 +39,7 @@ use crate::vlapic::{
 
 /// Where the hypercall page goes.
 const HYPERCALL_PAGE: u32 = crate::policy::view::HYPERCALL_MSR;
+const TSC: u32 = 0x10;
 const APIC_BASE: u32 = 0x1b;
 const EFER: u32 = 0xc000_0080;
 const X2APIC: core::ops::RangeInclusive<u32> = 0x800..=0x8ff;
@@ -51,12 +51,12 @@ pub(super) const fn must_leave_section(msr: u32) -> bool {
 
 /// Whether a write may change what is to be delivered, or a deadline.
 pub(super) fn has_effect(msr: u32) -> bool {
-    msr == APIC_BASE || X2APIC.contains(&msr)
+    msr == APIC_BASE || msr == TSC || X2APIC.contains(&msr)
 }
 
 /// The clock of a vCPU's local APIC.
 pub(super) struct Clock {
-    /// Ticks that the guest's TSC is ahead of the host's.
+    /// Ticks that the guest's TSC is ahead of [`clock::ticks`].
     pub(super) offset: u64,
 }
 
@@ -65,7 +65,7 @@ impl vlapic::Clock for Clock {
         clock::now_ns()
     }
     fn guest_tsc(&self) -> u64 {
-        host::rdtsc().wrapping_add(self.offset)
+        clock::ticks().wrapping_add(self.offset)
     }
     fn tsc_to_ns(&self, ticks: u64) -> u64 {
         clock::ticks_to_ns(ticks)
@@ -106,7 +106,7 @@ fn notify(vcpu: &Vcpu) {
 impl<B: Backend> Running<'_, B> {
     pub(super) fn clock(&self) -> Clock {
         Clock {
-            offset: self.domain.tsc_offset.load(Ordering::Relaxed),
+            offset: self.tsc_offset(),
         }
     }
 
@@ -198,8 +198,13 @@ impl<B: Backend> Running<'_, B> {
             Effect::None => {}
             Effect::Backend(value) => self.hw.set_msr(msr, value),
             Effect::Tsc(value) => {
-                // The offset is the domain's in Xen too, unless a guest insists on its own.
-                self.hw.set_tsc_offset(value.wrapping_sub(host::rdtsc()));
+                // The vCPU's own, as in Xen: the others' counters stay as they are.
+                let domains = self.domain.tsc_offset.load(Ordering::Relaxed);
+                self.owned.tsc_offset = value.wrapping_sub(clock::ticks()).wrapping_sub(domains);
+                self.follow_tsc();
+                let clock = self.clock();
+                self.owned.lapic.tsc_changed(&clock);
+                self.vcpu.request(request::TIME);
             }
             Effect::PredCmd(value) => {
                 self.hw.predict_command(value);

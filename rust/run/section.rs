@@ -35,6 +35,8 @@ impl<B: Backend> Running<'_, B> {
         if flush {
             self.frames.clear();
         }
+        // The machine cannot sleep from here on.
+        self.follow_tsc();
         self.hw.begin(&preempt, &irqs, flush);
         self.vcpu.set_running_on(Some(preempt.cpu()));
 

@@ -124,10 +124,12 @@ impl<B: Backend> Hotplug for Processors<B> {
     }
 
     fn stop() {
+        clock::suspend();
         B::disable(crate::sys::cpu::current());
     }
 
     fn start() {
+        clock::resume();
         // A processor that cannot be had after a resume is one on which guests fail with a message of their own.
         let _ = B::enable(crate::sys::cpu::current());
     }

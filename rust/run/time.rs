@@ -10,7 +10,10 @@ use crate::domain::vcpu::{
     Vcpu, //
 };
 use crate::evtchn::topology;
-use crate::hw::Backend;
+use crate::hw::{
+    Backend,
+    Vcpu as _, //
+};
 use crate::sys::atomic::Ordering;
 use crate::time::area::GuestArea;
 use crate::time::runstate::State;
@@ -95,6 +98,31 @@ impl<B: Backend> Running<'_, B> {
         self.armed = None;
     }
 
+    /// Ticks that the vCPU's TSC is ahead of [`clock::ticks`].
+    pub(super) fn tsc_offset(&self) -> u64 {
+        let domains = self.domain.tsc_offset.load(Ordering::Relaxed);
+        domains.wrapping_add(self.owned.tsc_offset)
+    }
+
+    /// Has the processor add to its counter what the vCPU's is ahead of it.
+    #[inline]
+    pub(super) fn follow_tsc(&mut self) {
+        let offset = self.tsc_offset().wrapping_add(clock::lost_ticks());
+        if self.tsc != Some(offset) {
+            self.tsc = Some(offset);
+            self.hw.set_tsc_offset(offset);
+        }
+    }
+
+    /// Looks whether the machine has slept since: then the time of day is another one for the same system time.
+    pub(super) fn notice_sleep(&mut self) {
+        let lost = clock::lost_ticks();
+        if self.lost_ticks != lost {
+            self.lost_ticks = lost;
+            self.domain.publish_wallclock();
+        }
+    }
+
     /// Writes what the guest needs to tell the time to its `vcpu_info`.
     pub(super) fn write_time(&mut self) {
         let place = {
@@ -109,7 +137,7 @@ impl<B: Backend> Running<'_, B> {
         let Ok(area) = GuestArea::new(page, None, offset, TIME_BYTES) else {
             return;
         };
-        let offset = self.domain.tsc_offset.load(Ordering::Relaxed);
+        let offset = self.tsc_offset();
         clock::time_info(offset).publish(&area, &mut self.owned.time_version);
     }
 }

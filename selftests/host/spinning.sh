@@ -12,9 +12,9 @@ need_guest() {
 	command -v oxen >/dev/null || tap_skip_all "no oxen command"
 }
 
-# Starts the guest under this name.
+# Starts the guest under this name. It looks at the time all the while.
 spin_start() {
-	oxen run --kernel "$guest" --memory 16 --name "$1" --no-input </dev/null >"/tmp/$1.log" 2>&1 &
+	oxen run --kernel "$guest" --memory 16 --name "$1" --no-input --cmdline watch </dev/null >"/tmp/$1.log" 2>&1 &
 	echo $! >"/tmp/$1.pid"
 	for _ in $(seq 100); do
 		[ -z "$(spin_time "$1")" ] || return 0
@@ -22,6 +22,11 @@ spin_start() {
 	done
 	cat "/tmp/$1.log"
 	return 1
+}
+
+# Fails if time has gone back for the guest.
+spin_time_goes() {
+	! grep "time went back" "/tmp/$1.log"
 }
 
 # Prints how many nanoseconds the guest has had.

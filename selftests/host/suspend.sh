@@ -14,7 +14,7 @@ grep -qw mem /sys/power/state 2>/dev/null || tap_skip_all "this kernel or machin
 [ -z "$(ls -d /sys/bus/virtio/drivers/virtiofs/virtio* 2>/dev/null)" ] ||
 	tap_skip_all "this machine shares folders, and they do not sleep"
 
-tap_plan 5
+tap_plan 7
 
 begin() { spin_start sleeper && spin_goes_on sleeper; }
 tap_check "a guest runs" begin
@@ -25,6 +25,7 @@ nap() {
 for round in first second; do
 	tap_check "the machine sleeps and wakes, the $round time" nap
 	tap_check "the guest goes on" spin_goes_on sleeper
+	tap_check "its time has not gone back" spin_time_goes sleeper
 done
 spin_stop sleeper >/dev/null
 wait

@@ -100,14 +100,15 @@ impl Drop for Stopped<'_> {
 
 /// The clock of a domain's local APICs.
 struct Clock {
-    /// Ticks that the guest's TSC is ahead of the host's.
+    /// Ticks that the vCPU's TSC is ahead of [`clock::ticks`].
     offset: u64,
 }
 
 impl Clock {
-    fn of(domain: &Domain) -> Self {
+    fn of(domain: &Domain, owned: &Owned) -> Self {
+        let domains = domain.tsc_offset.load(Ordering::Relaxed);
         Self {
-            offset: domain.tsc_offset.load(Ordering::Relaxed),
+            offset: domains.wrapping_add(owned.tsc_offset),
         }
     }
 }
@@ -117,7 +118,7 @@ impl vlapic::Clock for Clock {
         clock::now_ns()
     }
     fn guest_tsc(&self) -> u64 {
-        host::rdtsc().wrapping_add(self.offset)
+        clock::ticks().wrapping_add(self.offset)
     }
     fn tsc_to_ns(&self, ticks: u64) -> u64 {
         clock::ticks_to_ns(ticks)
@@ -170,11 +171,14 @@ fn header() -> SaveHeader {
 
 /// Saves one record of a stopped vCPU; nothing for the registers of one that is down, nor for the extended state of one
 /// that has never enabled any.
-fn save_vcpu(domain: &Domain, vcpu: &Vcpu, code: u16, into: &mut Records) -> Result {
+///
+/// `at` is [`clock::ticks`], the same for all vCPUs of a domain, whose counters do not drift apart by being saved.
+fn save_vcpu(domain: &Domain, vcpu: &Vcpu, code: u16, at: u64, into: &mut Records) -> Result {
     if code == abi::CPU && vcpu.is_down() {
         return Ok(());
     }
     let mut owned = vcpu.owned().lock();
+    let offset = Clock::of(domain, &owned).offset;
     let Owned {
         state,
         extended,
@@ -187,7 +191,7 @@ fn save_vcpu(domain: &Domain, vcpu: &Vcpu, code: u16, into: &mut Records) -> Res
     let now = clock::now_ns();
     match code {
         abi::CPU => {
-            let tsc = vlapic::Clock::guest_tsc(&Clock::of(domain));
+            let tsc = at.wrapping_add(offset);
             let mut record = KBox::new(HwCpu::new_zeroed(), GFP_KERNEL)?;
             cpu_record::save(&mut record, state, tsc);
             into.push(code, vcpu.id(), &*record)
@@ -228,10 +232,11 @@ pub(super) fn get(call: &mut Call<'_>, domain: &Domain) -> Result {
     let mut records = Records(KVVec::with_capacity(need, GFP_KERNEL)?);
     {
         let _stopped = Stopped::new(domain);
+        let at = clock::ticks();
         records.push(abi::HEADER, 0, &header())?;
         for code in PER_VCPU {
             for vcpu in domain.vcpus() {
-                save_vcpu(domain, vcpu, code, &mut records)?;
+                save_vcpu(domain, vcpu, code, at, &mut records)?;
             }
         }
         records.push_bytes(abi::END, 0, &[])?;
@@ -259,7 +264,7 @@ pub(super) fn get_partial(call: &mut Call<'_>, domain: &Domain) -> Result {
     } else if PER_VCPU.contains(&code) {
         let vcpu = domain.vcpu(ask.instance).ok_or(ENOENT)?;
         vcpu.pause();
-        let result = save_vcpu(domain, vcpu, code, &mut records);
+        let result = save_vcpu(domain, vcpu, code, clock::ticks(), &mut records);
         vcpu.unpause();
         result?;
     } else {
@@ -298,6 +303,7 @@ pub(super) fn set(call: &Call<'_>, domain: &Domain) -> Result {
     let mut loader = Loader {
         domain,
         policy: &domain.policy(),
+        at: clock::ticks(),
         scratch: KBox::new(CpuState::reset(), GFP_KERNEL)?,
         scratch_extended: ExtendedState::new()?,
     };
@@ -373,6 +379,8 @@ fn each_record(bytes: &[u8], mut f: impl FnMut(&Record<'_>) -> Result) -> Result
 struct Loader<'a> {
     domain: &'a Domain,
     policy: &'a CpuPolicy,
+    /// [`clock::ticks`] at which the vCPUs have what their records say.
+    at: u64,
     /// States to try records out with.
     scratch: KBox<CpuState>,
     scratch_extended: ExtendedState,
@@ -437,18 +445,16 @@ impl Loader<'_> {
             abi::LAPIC => {
                 let form: KBox<HwLapic> = record.form()?;
                 let mut owned = vcpu.owned().lock();
-                owned
-                    .lapic
-                    .load_hidden(&vcpu.lapic, &form, &Clock::of(self.domain))?;
+                let clock = Clock::of(self.domain, &owned);
+                owned.lapic.load_hidden(&vcpu.lapic, &form, &clock)?;
                 vcpu.request(request::EVENT | request::TIMER);
                 Ok(())
             }
             abi::LAPIC_REGS => {
                 let form: KBox<HwLapicRegs> = record.form()?;
                 let mut owned = vcpu.owned().lock();
-                owned
-                    .lapic
-                    .load_registers(&vcpu.lapic, &form, &Clock::of(self.domain))?;
+                let clock = Clock::of(self.domain, &owned);
+                owned.lapic.load_registers(&vcpu.lapic, &form, &clock)?;
                 let cr8 = owned.lapic.cr8();
                 if owned.state.cr8 != cr8 {
                     owned.state.cr8 = cr8;
@@ -480,12 +486,15 @@ impl Loader<'_> {
             // As in Xen, vector registers are empty unless their own record follows.
             owned.extended.clear();
             owned.changed = true;
-        }
-        // A new guest's record says 0, and its counter is the host's. One that is restored goes on where it was.
-        if vcpu.id() == 0 && form.tsc != 0 {
-            let offset = form.tsc.wrapping_sub(host::rdtsc());
-            self.domain.tsc_offset.store(offset, Ordering::Relaxed);
-            for vcpu in self.domain.vcpus() {
+            // A new guest's record says 0, and its counter is the host's. One that is restored goes on where it was: all
+            // vCPUs where the first was, whose record is the first, and those that were ahead of it still are.
+            if form.tsc != 0 {
+                let offset = form.tsc.wrapping_sub(self.at);
+                if vcpu.id() == 0 {
+                    self.domain.tsc_offset.store(offset, Ordering::Relaxed);
+                }
+                let domains = self.domain.tsc_offset.load(Ordering::Relaxed);
+                owned.tsc_offset = offset.wrapping_sub(domains);
                 vcpu.request(request::TIME);
             }
         }

@@ -13,12 +13,11 @@ use crate::abi::errno::{
 use crate::domain::clock;
 use crate::domain::Domain;
 use crate::sys::atomic::Ordering;
-use crate::sys::msr;
 
 /// `XEN_DOMCTL_gettscinfo`.
 pub(super) fn get(call: &mut Call<'_>, domain: &Domain) -> Result {
     let view = domain.view();
-    let ticks = msr::rdtsc().wrapping_add(domain.tsc_offset.load(Ordering::Relaxed));
+    let ticks = clock::ticks().wrapping_add(domain.tsc_offset.load(Ordering::Relaxed));
     let native = view.tsc_mode == cpuid::TSC_MODE_NEVER_EMULATE;
     call.answer(&TscInfo {
         tsc_mode: view.tsc_mode,
