@@ -19,7 +19,6 @@ use kernel::sync::Arc;
 use super::Args;
 use crate::abi::errno::{
     Result,
-    E2BIG,
     EINVAL,
     ENOSYS,
     EOPNOTSUPP,
@@ -47,8 +46,8 @@ use crate::sys::alloc::{
 const MAX_ORDER: u32 = 9;
 /// Pages that a step of a continued operation handles before others may go first.
 const STEP_PAGES: u64 = 512;
-/// Entries of a memory map.
-const MAX_MAP_ENTRIES: u32 = 128;
+/// Entries of a memory map, as in Xen (`E820MAX`).
+const MAX_MAP_ENTRIES: u32 = 1024;
 
 /// Performs a memory operation.
 ///
@@ -72,8 +71,6 @@ pub(crate) fn memory_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         abi::ADD_TO_PHYSMAP_BATCH => physmap::add_to_physmap_batch(caller, args[1], start),
         abi::REMOVE_FROM_PHYSMAP => physmap::remove_from_physmap(caller, args[1]),
         abi::EXCHANGE => exchange(caller, args[1]),
-        // The machine's map is the control domain's.
-        abi::MACHINE_MEMORY_MAP if !caller.is_control() => Err(EPERM),
         abi::MEMORY_MAP => memory_map(caller, args[1]),
         abi::SET_MEMORY_MAP => set_memory_map(caller, args[1]),
         // 32-bit callers have no such operation.
@@ -291,14 +288,14 @@ fn memory_map(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
     Ok(Progress::Done(0))
 }
 
-/// `XENMEM_set_memory_map`.
+/// `XENMEM_set_memory_map`, of the caller itself too: nothing but what it reads back depends on it.
 fn set_memory_map(caller: &Caller<'_>, arg: u64) -> Result<Progress> {
     let handle = Handle::<abi::ForeignMemoryMap>::new(arg);
     let ask = handle.read_as::<abi::compat::ForeignMemoryMap>(caller)?;
     if ask.map.nr_entries > MAX_MAP_ENTRIES {
-        return Err(E2BIG);
+        return Err(EINVAL);
     }
-    let domain = caller.remote(ask.domid)?;
+    let domain = caller.target(ask.domid)?;
     let mut map = KVec::with_capacity(ask.map.nr_entries as usize, GFP_KERNEL)?;
     for index in 0..u64::from(ask.map.nr_entries) {
         let entry: abi::e820::E820Entry = Handle::<abi::e820::E820Entry>::new(ask.map.buffer)

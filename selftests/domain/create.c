@@ -146,7 +146,7 @@ static void test_memory(void)
 {
 	long domain = domain_new(fd, 0, 1);
 	struct xen_foreign_memory_map map = { .domid = domain };
-	static struct { uint64_t addr, size; uint32_t type; } __attribute__((packed)) entries[200];
+	static struct { uint64_t addr, size; uint32_t type; } __attribute__((packed)) entries[1025];
 
 	domain_max_mem(fd, domain, 1 << 20);
 	map.map.nr_entries = 2;
@@ -155,8 +155,10 @@ static void test_memory(void)
 	entries[0].type = entries[1].type = 1;
 	entries[1].addr = 1 << 20;
 	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), 0, "a memory map is set");
-	map.map.nr_entries = 200;
-	tap(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map) < 0, "not one of 200 entries");
+	map.map.nr_entries = 1024;
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), 0, "one of 1024 entries");
+	map.map.nr_entries = 1025;
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), -EINVAL, "not one of 1025");
 	map.map.nr_entries = ~0U;
 	tap(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map) < 0, "nor of 2^32 - 1");
 	map.map.nr_entries = 2;
