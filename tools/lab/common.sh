@@ -7,6 +7,8 @@
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 LAB=$CHECKOUT/tools/lab
 BUILD=$CHECKOUT/build
+# A root shell that `su` gives has no sbin.
+PATH=$PATH:/usr/sbin:/sbin
 
 # Prints a line about what is being done. Everything the lab says goes to standard error, so that
 # standard output belongs to the command a person asked for.
@@ -17,6 +19,23 @@ warn() { printf '==> warning: %s\n' "$*" >&2; }
 die() {
 	printf 'oxen: %s\n' "$*" >&2
 	exit 1
+}
+
+# Ends unless this machine and this checkout are such as the lab can work with. Tools are in the build root;
+# these are what makes it and what goes into it.
+need_host() {
+	local machine name missing=()
+	machine=$(uname -sm)
+	[ "$machine" = 'Linux x86_64' ] ||
+		die "this is $machine: the lab, and oxen itself, need Linux on an x86-64 machine"
+	for name in awk chroot df find flock grep mount readlink sed setpriv sha256sum stat timeout unshare; do
+		command -v "$name" >/dev/null || missing+=("$name")
+	done
+	[ "${#missing[@]}" -eq 0 ] ||
+		die "this host has no ${missing[*]}: install coreutils, util-linux, mount, findutils, grep, sed and awk"
+	case $CHECKOUT in
+	*[[:space:]:]*) die "the kernel's build cannot work in '$CHECKOUT': move the checkout where no space or colon is" ;;
+	esac
 }
 
 # The folder of the cache. Entries below it are named KIND-KEY, where KEY is a hash of what made them.
@@ -62,14 +81,47 @@ trap 'exit 143' TERM HUP
 # Prints the first 12 digits of the hash of the text given as arguments.
 key_of() { printf '%s\0' "$@" | sha256sum | cut -c1-12; }
 
-# Ends unless the folder $1 (or its nearest parent that exists) has $2 MiB free for $3.
+# What to do when the disk is full.
+MORE_SPACE="free some, run 'make clean-cache', or set OXEN_CACHE to another disk"
+
+# Ends unless the folder $1 (or its nearest parent that exists) has $2 MiB free for $3. $4 is what to do then.
 need_space() {
 	local dir=$1 free
 	while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
 	free=$(df -Pm "$dir" | awk 'NR == 2 { print $4 }')
-	[ "$free" -ge "$2" ] ||
-		die "no space for $3: $2 MiB are needed and $dir has $free;" \
-			"free some, run 'make clean-cache', or set OXEN_CACHE to another disk"
+	[ "$free" -ge "$2" ] || die "no space for $3: $2 MiB are needed and $dir has $free; ${4:-$MORE_SPACE}"
+}
+
+# Says whether a log tells of a full disk.
+disk_was_full() { grep -qiE 'No space left on device|Disk quota exceeded|not enough free space' "$1"; }
+
+# Prints one line about why a step failed that downloads or installs, and what to do; nothing if its log
+# shows none of the usual reasons.
+failure_reason() {
+	local network='Temporary failure|resolve host|Failed to fetch|Unable to connect|Could not connect|Connection (refused|reset)'
+	network="$network|Connection timed out|timed out|Network is unreachable|No route to host|Couldn't connect|spurious network"
+	if disk_was_full "$1"; then
+		echo "the disk is full: $MORE_SPACE"
+	elif grep -qE 'NO_PUBKEY|is not signed|could not be verified|GPG error' "$1"; then
+		echo "the host does not know the archive's key: install a newer debian-archive-keyring"
+	elif grep -qiE "$network" "$1"; then
+		echo "the network or the mirror cannot be reached: check the connection, set http_proxy if there is a" \
+			"proxy, or OXEN_MIRROR to another mirror"
+	elif grep -qiE 'Operation not permitted|Permission denied' "$1"; then
+		echo "root may not mount or make device nodes here (a container?): use a machine where it may"
+	elif grep -qE 'Cannot allocate memory|signal: 9|Killed' "$1"; then
+		echo "the memory was full: end other programs, or set OXEN_JOBS=1"
+	elif grep -q '^no cloud kernel of the series' "$1"; then
+		echo "Debian's backports hold no kernel that this checkout knows: update the checkout, or build for a" \
+			"kernel of your own with 'make KDIR=FOLDER modules'"
+	fi
+}
+
+# The same, or where the log is. `step` has printed its end then.
+reason_or_log() {
+	local why
+	why=$(failure_reason "$1")
+	printf '%s\n' "${why:-its last words are above, the whole log is $1}"
 }
 
 elapsed() {
@@ -122,12 +174,22 @@ step() {
 	if [ "$rc" -eq 0 ]; then
 		now=$((SECONDS - start))
 		[ "$now" -lt 4 ] || printf '==> %s: done in %s\n' "$title" "$(elapsed "$now")" >&2
+	elif [ -n "${LAB_REASONS:-}" ] && [ -n "$(failure_reason "$log")" ]; then
+		: # Whoever set this says it in one line.
 	else
 		tail -n "${LAB_TAIL:-25}" "$log" | sed 's/^/    /' >&2
 		printf '==> %s: failed (status %d) after %s; the whole log is %s\n' \
 			"$title" "$rc" "$(elapsed $((SECONDS - start)))" "$log" >&2
 	fi
 	return "$rc"
+}
+
+# The same for a step without which nothing goes on: ends with one line if it fails. The first argument says
+# what could not be done then.
+must_step() {
+	local what=$1 log=$3
+	shift
+	LAB_REASONS=1 step "$@" || die "cannot $what: $(reason_or_log "$log")"
 }
 
 # Holds an entry for as long as this process and its children live, so that clean-cache leaves it alone.

@@ -45,9 +45,8 @@ make_debug_kernel() {
 	mkdir "$part/configs" "$part/build"
 	for name in "${DEBUG_CONFIGS[@]}"; do cp "$CHECKOUT/configs/$name.config" "$part/configs/"; done
 	mapfile -t binds < <(kernel_binds)
-	step "debug kernel (KASAN, lockdep, kmemleak; about 2500 lines, 20 minutes on 2 processors)" "$log" \
-		in_root "${binds[@]}" --rw "$part" /lab/debug -- bash -c "$BUILD_DEBUG_KERNEL" "$KERNEL_JOBS" ||
-		die "cannot build the debug kernel; the log is $log"
+	must_step "build the debug kernel" "debug kernel (KASAN, lockdep, kmemleak; about 2500 lines, 20 minutes on 2 processors)" "$log" \
+		in_root "${binds[@]}" --rw "$part" /lab/debug -- bash -c "$BUILD_DEBUG_KERNEL" "$KERNEL_JOBS"
 }
 
 debug_kernel_name() {

@@ -10,8 +10,8 @@
 # The series to look for in backports, best first.
 KERNEL_SERIES='7.2 7.3'
 
-# Runs in the build root: refreshes the lists of the backports suite and prints the newest version of
-# the first series that is there, as RELEASE PACKAGE-VERSION SERIES.
+# Runs in the build root: refreshes the lists of the backports suite and writes the newest version of
+# the first series that is there to the file `found`, as RELEASE PACKAGE-VERSION SERIES.
 # shellcheck disable=SC2016 # expanded inside the root.
 FIND_KERNEL='
 set -eu
@@ -106,17 +106,14 @@ make_kernel() {
 	need_space "$part" 3000 "the kernel's build folder"
 	mkdir "$apt"
 	where=(--rw "$apt" /lab/apt --rw "$part" /lab/kernel)
-	step "(1/3) looking for the newest cloud kernel" "$log" \
-		in_root "${where[@]}" -- bash -c "$FIND_KERNEL" "$KERNEL_SERIES" ||
-		die "cannot find a kernel: check the network (http_proxy if there is a proxy); the log is $log"
+	must_step "find a kernel" "(1/3) looking for the newest cloud kernel" "$log" \
+		in_root "${where[@]}" -- bash -c "$FIND_KERNEL" "$KERNEL_SERIES"
 	read -r release version series <"$apt/found"
-	step "(2/3) downloading and unpacking $release (220 MB)" "$log" \
-		in_root "${where[@]}" -- bash -c "$UNPACK_KERNEL" "$release" "$version" "$series" ||
-		die "cannot fetch the kernel: check the network and the disk; the log is $log"
-	step "(3/3) preparing $release for modules" "$log" \
+	must_step "fetch the kernel" "(2/3) downloading and unpacking $release (220 MB)" "$log" \
+		in_root "${where[@]}" -- bash -c "$UNPACK_KERNEL" "$release" "$version" "$series"
+	must_step "prepare the kernel's build folder" "(3/3) preparing $release for modules" "$log" \
 		in_root "${where[@]}" --rw "$part/modules/$release" "/usr/lib/modules/$release" \
-		-- bash -c "$PREPARE_KERNEL" "$release" "$KERNEL_JOBS" ||
-		die "cannot prepare the kernel's build folder; the log is $log"
+		-- bash -c "$PREPARE_KERNEL" "$release" "$KERNEL_JOBS"
 	rm -rf --one-file-system -- "$apt"
 }
 

@@ -13,10 +13,12 @@ build_step() {
 	local title=$1 log=$2 fd rc=0
 	shift 2
 	make_build_dir
+	need_space "$BUILD" 500 "what is built in the checkout" "free some, or run 'make clean'"
 	exec {fd}>"$BUILD/.lock"
 	flock "$fd"
 	LAB_TAIL=200 step "$title" "$log" "$@" || rc=$?
 	exec {fd}>&-
+	if [ "$rc" -ne 0 ] && disk_was_full "$log"; then die "$title: the disk is full; free some, or run 'make clean'"; fi
 	[ "$rc" -eq 0 ] || die "$title: failed; the compiler's words are above and in $log"
 	grep -vE "$NOISE" "$log" >&2 || true
 	chown -h "$(owner_ids)" "$log" "$BUILD/.lock"
@@ -44,10 +46,25 @@ build_module() {
 		"$@" modules
 }
 
+# Sees to it that cargo has the sources of what the tools are built from: a later build needs no network.
+need_crates() {
+	need_root
+	local done log=$BUILD/crates.log
+	done=$BUILD/.crates-$(key_of "$CACHE" "$(cat "$CHECKOUT/tools/Cargo.lock")")
+	[ ! -e "$done" ] || return 0
+	make_build_dir
+	need_space "$BUILD" 2500 "what is built in the checkout" "free some, or move the checkout to another disk"
+	must_step "fetch what the tools are built from" "fetching crates" "$log" \
+		in_checkout --chdir "$CHECKOUT/tools" -- cargo fetch --locked
+	rm -f "$BUILD"/.crates-*
+	: >"$done"
+	chown "$(owner_ids)" "$log" "$done"
+}
+
 # Builds the userspace tools as static programs, so that they run in any root and on any host, and puts
 # the `oxen` command at build/bin/oxen.
 build_tools() {
-	need_root
+	need_crates
 	make_build_dir "$BUILD/bin"
 	# shellcheck disable=SC2016 # expanded inside the root.
 	build_step "oxen command" "$BUILD/tools.log" \

@@ -24,7 +24,7 @@ host_mirror() {
 need_mmdebstrap() {
 	command -v mmdebstrap >/dev/null && return
 	command -v apt-get >/dev/null ||
-		die "this host has no apt-get: install your distribution's mmdebstrap and run again"
+		die "this host has no apt-get: install your distribution's mmdebstrap, with dpkg and apt, and run again"
 	local log=$CACHE/logs/mmdebstrap-install.log
 	install_mmdebstrap() {
 		export DEBIAN_FRONTEND=noninteractive
@@ -34,8 +34,7 @@ need_mmdebstrap() {
 					apt-get install -y -q --no-install-recommends mmdebstrap debian-archive-keyring
 			}
 	}
-	step "installing mmdebstrap on the host" "$log" install_mmdebstrap ||
-		die "cannot install mmdebstrap: check the network and http_proxy, or install it by hand"
+	must_step "install mmdebstrap on this host" "installing mmdebstrap on the host" "$log" install_mmdebstrap
 }
 
 # A maker for ensure_entry.
@@ -63,30 +62,19 @@ make_root() {
 		die "cannot derive the backports source line from $part/root/etc/apt/sources.list"
 }
 
-# One line about why mmdebstrap failed.
-root_failure() {
-	if grep -qiE 'No space left' "$1"; then
-		echo "the disk is full; set OXEN_CACHE to another one"
-	elif grep -qiE 'resolv|Failed to fetch|Connection|Unable to connect|timed out|Network is unreachable' "$1"; then
-		echo "the package mirror cannot be reached; check the network, http_proxy, or set OXEN_MIRROR"
-	elif grep -qiE 'Operation not permitted|Permission denied' "$1"; then
-		echo "this machine does not let root mount or make device nodes (an unprivileged container?)"
-	else
-		echo "see $1"
-	fi
-}
+# What make_root says when it fails. It is a function of its own because the text of make_root is in the
+# entry's key.
+root_failure() { reason_or_log "$1"; }
 
 root_name() { echo "root-$(key_of "$SUITE" "$(root_packages)" "$(declare -f make_root)")"; }
 
 # Sees to the build root; sets ROOT.
 need_root() {
 	[ -z "${ROOT:-}" ] || return 0
-	[ "$(uname -m)" = x86_64 ] || die "this is $(uname -m): oxen is for x86-64 machines"
-	[ "$(uname -s)" = Linux ] || die "this is $(uname -s): the lab needs Linux"
 	local name
 	name=$(root_name)
 	mkdir -p "$CACHE/logs" 2>/dev/null || die "cannot write to $CACHE: set OXEN_CACHE to a folder you can write to"
-	ensure_entry "$name" make_root
+	LAB_REASONS=1 ensure_entry "$name" make_root
 	ROOT=$CACHE/$name/root
 }
 

@@ -8,11 +8,14 @@
 TEST=$BUILD/test
 SUITES=()
 
-# Runs a suite and keeps its log with its status; a failure does not end the run. ONLY names those to run.
+# Says whether a suite is among those to run: ONLY names them.
+wanted() { [[ " ${ONLY:-$1} " = *" $1 "* ]]; }
+
+# Runs a suite and keeps its log with its status; a failure does not end the run.
 suite() {
 	local name=$1 rc=0 log
 	shift
-	case " ${ONLY:-$name} " in *" $name "*) ;; *) return 0 ;; esac
+	wanted "$name" || return 0
 	log=$TEST/$name.log
 	SUITES+=("$log")
 	step "test: $name" "$log" "$@" || rc=$?
@@ -95,9 +98,43 @@ suite_run() {
 	return "$bad"
 }
 
+# Prints the names of the suites that there are with a flavour of the kernel.
+suite_names() {
+	printf '%s\n' lab lint host loom run sleep
+	[ "$1" = stock ] || echo kunit
+	make -s -C "$CHECKOUT/selftests" list | sed 's/^/selftest-/'
+}
+
+# Says whether a suite is among those to run that takes a machine.
+machine_wanted() {
+	local name
+	[ -n "${ONLY:-}" ] || return 0
+	for name in $ONLY; do
+		case $name in lab | lint | host | loom) ;; *) return 0 ;; esac
+	done
+	return 1
+}
+
+# Builds what the machines need, and runs the suites in them.
+run_machine_suites() {
+	local flavour=$1 targets target times=1
+	build_module "$flavour"
+	build_tools
+	build_guests
+	build_selftests
+	[ "$flavour" = stock ] || suite kunit suite_kunit
+	[ "$LONG" != long ] || times=20
+	suite run suite_run "$times"
+	suite sleep suite_sleep
+	mapfile -t targets < <(cut -d: -f1 "$BUILD/kselftest/kselftest-list.txt" | uniq)
+	for target in "${targets[@]}"; do
+		suite "selftest-$target" suite_selftest "$target"
+	done
+}
+
 # Runs all suites. Arguments: `long` for the long ones too.
 run_tests() {
-	local long=${1:-} targets target failed=0
+	local long=${1:-} failed=0 name known
 	local start=$SECONDS flavour=stock
 	VM_OPTIONS=()
 	[ -z "${OXEN_LONG:-}" ] || long=long
@@ -106,8 +143,13 @@ run_tests() {
 		flavour=debug
 		VM_OPTIONS=(--debug)
 	fi
+	known=$(suite_names "$flavour")
+	for name in ${ONLY:-}; do
+		grep -qxF -- "$name" <<<"$known" || die "there is no suite '$name'; there are: ${known//$'\n'/ }"
+	done
 	need_kernel
 	[ "$flavour" = stock ] || need_debug_kernel
+	need_crates
 	make_build_dir "$TEST"
 	rm -f "$TEST"/*.log "$TEST/summary"
 
@@ -115,19 +157,8 @@ run_tests() {
 	suite lint lint
 	suite host suite_host
 	suite loom suite_loom
-	build_module "$flavour"
-	build_tools
-	build_guests
-	build_selftests
-	[ "$flavour" = stock ] || suite kunit suite_kunit
-	if [ "$long" = long ]; then suite run suite_run 20; else suite run suite_run 1; fi
-	suite sleep suite_sleep
-	mapfile -t targets < <(cut -d: -f1 "$BUILD/kselftest/kselftest-list.txt" | uniq)
-	for target in "${targets[@]}"; do
-		suite "selftest-$target" suite_selftest "$target"
-	done
+	! machine_wanted || run_machine_suites "$flavour"
 
-	[ "${#SUITES[@]}" -gt 0 ] || die "there is no suite named ${ONLY:-}"
 	in_checkout -- "$LAB/collect.py" "$TEST/summary" "${SUITES[@]}" >&2 || failed=1
 	say "tests took $(elapsed $((SECONDS - start))); the logs are in build/test"
 	return "$failed"

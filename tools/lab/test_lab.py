@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of the lab itself: the collector, the console reader, the floors, the cache. Prints TAP."""
+"""Tests of the lab itself: collector, console reader, floors, cache, what it says when something is missing.
+
+Prints TAP."""
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -316,6 +319,147 @@ class Cache(unittest.TestCase):
             self.assertRegex(done.stderr, r"\Aoxen: no space for a test: .*OXEN_CACHE.*\n\Z")
 
 
+class Missing(unittest.TestCase):
+    """without what it needs"""
+
+    PLENTY = "echo Free; echo x x x 99999 x"
+
+    def setUp(self):
+        # pylint: disable=consider-using-with
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = pathlib.Path(self.temporary.name)
+
+    def run_lab(self, *command, without=(), env=None, lab=LAB / "lab", **fakes):
+        """Runs a command of the lab as root would, without some programs and with scripts in place of others."""
+        path = self.folder / "bin"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        fakes.setdefault("id", "echo 0")
+        fakes = {name.replace("_", "-"): text for name, text in fakes.items()}
+        for place in ("/usr/local/bin", "/usr/bin", "/bin"):
+            for tool in pathlib.Path(place).glob("*"):
+                if tool.name not in (*without, *fakes) and not (path / tool.name).is_symlink():
+                    (path / tool.name).symlink_to(tool)
+        for name, text in fakes.items():
+            (path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+            (path / name).chmod(0o755)
+        env = {"OXEN_CACHE": str(self.folder / "cache"), **(env or {}), "PATH": str(path)}
+        return subprocess.run(
+            [lab, *command], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
+
+    def one_line(self, done, pattern, status=1):
+        self.assertEqual(done.stdout, "")
+        self.assertRegex(done.stderr, rf"\Aoxen: {pattern}.*\n\Z")
+        self.assertEqual(done.returncode, status)
+
+    def test_machine(self):
+        """names the architecture when it is another"""
+        self.one_line(self.run_lab("root", uname="echo Linux aarch64"), "this is Linux aarch64: .*x86-64")
+
+    def test_tool(self):
+        """names the program that the host lacks"""
+        self.one_line(self.run_lab("root", without=("flock", "unshare")), "this host has no flock unshare: install")
+
+    def test_place(self):
+        """says that a checkout cannot lie below a name with a space"""
+        here = self.folder / "a b" / "tools" / "lab"
+        shutil.copytree(LAB, here)
+        self.one_line(self.run_lab("root", lab=here / "lab"), "the kernel's build cannot work in '.*a b'")
+
+    def test_not_root(self):
+        """says that it needs root when there is no sudo"""
+        done = self.run_lab("root", without=("sudo",), id="echo 1000")
+        self.one_line(done, "the lab needs root .*install sudo")
+
+    def test_no_home(self):
+        """asks for a cache when there is no home"""
+        self.one_line(self.run_lab("root", env={"OXEN_CACHE": ""}), "no HOME .*OXEN_CACHE")
+
+    def test_cache_refused(self):
+        """says that it cannot write to the cache"""
+        self.one_line(self.run_lab("root", env={"OXEN_CACHE": "/proc/none"}), "cannot write to /proc/none")
+
+    def test_little_space(self):
+        """says how much space is missing"""
+        done = self.run_lab("root", df="echo Free; echo x x x 10 x")
+        self.one_line(done, "no space for the build root: 3500 MiB are needed and .* has 10; .*OXEN_CACHE")
+
+    def test_full_disk(self):
+        """says so on a disk that is full in truth"""
+        cache = self.folder / "cache"
+        cache.mkdir()
+        script = f"mount -t tmpfs -o size=64k tmpfs {cache} && (yes >{cache}/full || exec {LAB}/lab root)"
+        enter = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c", script]
+        env = {**os.environ, "OXEN_CACHE": str(cache)}
+        done = subprocess.run(enter, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 1 or "unshare" in done.stderr or "mount:" in done.stderr:
+            self.skipTest("this user may not mount")
+        self.assertRegex(done.stderr, r"(?m)^oxen: (no space for the build root|cannot write).*OXEN_CACHE.*\n\Z")
+
+    def test_no_apt(self):
+        """names mmdebstrap when the host has neither it nor apt"""
+        done = self.run_lab("root", without=("mmdebstrap", "apt-get"), df=self.PLENTY)
+        self.one_line(done, "this host has no apt-get: install your distribution's mmdebstrap")
+
+    def test_no_network(self):
+        """says that the mirror cannot be reached"""
+        says = "echo 'W: Failed to fetch http://mirror/ Temporary failure resolving mirror'; exit 100"
+        unshare = 'shift; exec "$@"'
+        done = self.run_lab("root", df=self.PLENTY, unshare=unshare, mmdebstrap=says)
+        self.one_line(done, "cannot make the build root: the network .*OXEN_MIRROR")
+        self.assertFalse(list((self.folder / "cache/oxen").glob("root-*")))
+        done = self.run_lab("root", without=("mmdebstrap",), df=self.PLENTY, apt_get=says)
+        self.one_line(done, "cannot install mmdebstrap on this host: the network")
+
+    def test_reasons(self):
+        """knows the usual reasons, and shows the log for others"""
+        reasons = {
+            "tar: write error: No space left on device": "cannot try: the disk is full: ",
+            "W: GPG error: x InRelease: NO_PUBKEY 0": "cannot try: the host does not know the archive's key",
+            "curl: (7) Couldn't connect to server": "cannot try: the network or the mirror",
+            "mount: /proc: Operation not permitted": "cannot try: root may not mount",
+            "fork: Cannot allocate memory": "cannot try: the memory was full",
+            "no cloud kernel of the series 7.2": "cannot try: Debian's backports hold no kernel",
+        }
+        log = self.folder / "log"
+
+        def attempt(text):
+            script = f'. "{LAB}/common.sh"; fails() {{ echo "{text}"; return 3; }}; must_step try title "{log}" fails'
+            return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+
+        for text, expected in reasons.items():
+            self.one_line(attempt(text), expected)
+        done = attempt("something else")
+        self.assertRegex(done.stderr, r"\A    something else\n==> title: failed \(status 3\)[^\n]*\noxen: cannot try: ")
+
+    def test_no_script(self):
+        """says that there is no script, and no terminal"""
+        self.one_line(self.run_lab("run", "/no/script"), "there is no script /no/script")
+        self.one_line(self.run_lab("run"), "there is no terminal: give a script")
+
+    def test_no_suite(self):
+        """names the suites when one is asked for that is not there"""
+        done = self.run_lab("test", env={"ONLY": "lint nonsense"})
+        self.one_line(done, "there is no suite 'nonsense'; there are: lab lint .*selftest-module")
+
+    def test_accelerator(self):
+        """says that KVM is asked for and not there, or something that does not exist"""
+
+        def find(asked):
+            script = f'. "{LAB}/accel.sh"; kvm_works() {{ return 1; }}; find_accel'
+            env = {**os.environ, "OXEN_ACCEL": asked}
+            return subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=False)
+
+        self.assertEqual(find("").stdout, "tcg\n")
+        self.assertEqual(find("tcg").stdout, "tcg\n")
+        for asked in ("kvm", "hvf"):
+            done = find(asked)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, rf"\AOXEN_ACCEL is '?{asked}'?.*\n\Z")
+
+
 class Tap(unittest.TestResult):
     """Prints each result as TAP."""
 
@@ -331,6 +475,11 @@ class Tap(unittest.TestResult):
     def addSuccess(self, test):
         super().addSuccess(test)
         self.result(test)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.number += 1
+        print(f"ok {self.number} {type(test).__doc__} {test.shortDescription()} # SKIP {reason}")
 
     def addFailure(self, test, err):
         super().addFailure(test, err)

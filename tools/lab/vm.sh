@@ -116,8 +116,8 @@ machine_failure() {
 	case $1 in
 	124) printf 'vm: time ran out after %s s; the end of the kernel log (%s):\n' "$timeout" "$LOG" >&2 ;;
 	126)
-		sed 's/^/vm: /' "$RUN/qemu.log" >&2
-		die "QEMU did not run to its end"
+		[ "$(wc -l <"$RUN/qemu.log")" -le 1 ] || sed 's/^/vm: /' "$RUN/qemu.log" >&2
+		die "QEMU did not run to its end: $(tail -n 1 "$RUN/qemu.log")"
 		;;
 	*) printf 'vm: the machine ended before the command did; the end of the kernel log (%s):\n' "$LOG" >&2 ;;
 	esac
