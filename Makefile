@@ -39,7 +39,11 @@ shell: ## opens a shell in the build root
 ##@ To build
 
 ifdef KDIR
+check_kdir := LLVM="$(LLVM)" CC="$(if $(filter default,$(origin CC)),,$(CC))" RUSTC="$(RUSTC)" \
+	BINDGEN="$(BINDGEN)" tools/lab/check-kdir "$(KDIR)"
+
 modules: ## builds the module; KDIR=FOLDER for a kernel of your own
+	@$(check_kdir)
 	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CUSTOM) modules
 	@echo "the module is $(CUSTOM)/oxen.ko"
 

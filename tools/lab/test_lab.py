@@ -460,6 +460,91 @@ class Missing(unittest.TestCase):
             self.assertRegex(done.stderr, rf"\AOXEN_ACCEL is '?{asked}'?.*\n\Z")
 
 
+class OwnKernel(unittest.TestCase):
+    """a kernel of one's own"""
+
+    RUSTC = "rustc 1.85.1 (4eb161250 2025-03-15)"
+    REQUIRED = (LAB / "../../configs/required.config").read_text(encoding="utf-8")
+
+    def check(self, env=None, rustc=RUSTC, release="7.2.5-mine", config=(), remove=()):
+        """Makes a build folder that is right but for what the arguments change, and lets it be looked at."""
+        options = dict(line.split("=", 1) for line in self.REQUIRED.split("\n") if line.startswith("CONFIG_"))
+        options.update(CONFIG_X86_64="y", CONFIG_CC_IS_GCC="y", CONFIG_EVENT_TRACING="y")
+        options.update(CONFIG_RUSTC_VERSION_TEXT=f'"{self.RUSTC}"')
+        options.update(config)
+        files = {
+            "Makefile": "",
+            "Module.symvers": "x",
+            "include/config/kernel.release": release + "\n",
+            "include/config/auto.conf": "".join(f"{name}={is_}\n" for name, is_ in options.items() if is_),
+            "rust/libkernel.rmeta": "",
+            "bin/rustc": f"#!/bin/sh\necho '{rustc}'\n",
+            "bin/bindgen": "#!/bin/sh\n",
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                path = pathlib.Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if name not in remove:
+                    path.write_text(content, encoding="utf-8")
+                    path.chmod(0o755)
+            env = {"PATH": f"{folder}/bin:/usr/bin:/bin", **(env or {})}
+            return subprocess.run(
+                [LAB / "check-kdir", folder], env=env, capture_output=True, text=True, check=False
+            )
+
+    def refused(self, pattern, **changes):
+        done = self.check(**changes)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, rf"\Aoxen: .*{pattern}.*\n\Z")
+
+    def test_good(self):
+        """is accepted, of either series and built by either compiler"""
+        clang = {"CONFIG_CC_IS_GCC": "", "CONFIG_CC_IS_CLANG": "y"}
+        for changes in (
+            {},
+            {"release": "7.2.0"},
+            {"release": "7.3.0-rc1"},
+            {"config": clang, "env": {"LLVM": "1"}},
+            {"config": clang, "env": {"CC": "clang-19"}},
+        ):
+            done = self.check(**changes)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_not_prepared(self):
+        """is refused when it is not prepared, or holds headers only"""
+        self.refused("is no build folder of a kernel", remove=("Makefile",))
+        self.refused("is not prepared: run .*modules_prepare", remove=("include/config/auto.conf",))
+        self.refused("does not say which kernel", remove=("include/config/kernel.release",))
+        self.refused("no compiled Rust libraries", remove=("rust/libkernel.rmeta",))
+        self.refused("no Module.symvers", remove=("Module.symvers",))
+
+    def test_wrong_kernel(self):
+        """is refused when it is of another version or architecture, or real-time"""
+        self.refused("is for Linux 7.1.9: oxen is for 7.2 and 7.3", release="7.1.9")
+        self.refused("is for Linux 7.20.1: ", release="7.20.1")
+        self.refused("another architecture", config={"CONFIG_X86_64": ""})
+        self.refused("PREEMPT_RT", config={"CONFIG_PREEMPT_RT": "y"})
+
+    def test_no_rust(self):
+        """is refused without Rust, without its rustc, and with another"""
+        self.refused("without Rust .*required.config.*rustavailable", config={"CONFIG_RUST": ""})
+        self.refused("there is no no-rustc: install 'rustc 1.85.1", env={"RUSTC": "no-rustc"})
+        self.refused("built by 'rustc 1.85.1 .*rustc is 'rustc 1.86.0'", rustc="rustc 1.86.0")
+        self.refused("there is no no-bindgen: install", env={"BINDGEN": "no-bindgen"})
+
+    def test_other_compiler(self):
+        """is refused when the C compiler is of the other kind"""
+        self.refused("built by gcc", env={"LLVM": "1"})
+        self.refused("add LLVM=1", config={"CONFIG_CC_IS_GCC": "", "CONFIG_CC_IS_CLANG": "y"})
+
+    def test_lacks(self):
+        """is accepted with a warning when it lacks what is not needed to build"""
+        done = self.check(config={"CONFIG_DEBUG_FS": "", "CONFIG_KVM_INTEL": ""})
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"\Aoxen: warning: this kernel lacks CONFIG_DEBUG_FS, see .*\n\Z")
+
+
 class Tap(unittest.TestResult):
     """Prints each result as TAP."""
 
