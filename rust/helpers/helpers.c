@@ -29,6 +29,7 @@
 #include <asm/fpu/api.h>
 #include <asm/io.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 #include <trace/events/ipi.h>
 
@@ -355,6 +356,21 @@ bool oxen_cpu_has_v_spec_ctrl(void)
 bool oxen_cpu_has_vmcbclean(void)
 {
 	return boot_cpu_has(X86_FEATURE_VMCBCLEAN);
+}
+
+bool oxen_cpu_has_bp_spec_reduce(void)
+{
+	return boot_cpu_has(X86_FEATURE_SRSO_BP_SPEC_REDUCE);
+}
+
+/*
+ * The process that runs next on this processor may be one of the host's, whose branches a guest must not have
+ * predicted (VMSCAPE). Where the processor needs it, the kernel issues a barrier before it returns there.
+ */
+void oxen_guest_ran(void)
+{
+	if (boot_cpu_has(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
 }
 
 /* The floating point unit. */

@@ -83,6 +83,8 @@ bool oxen_cpu_has_flushbyasid(void);
 bool oxen_cpu_has_decodeassists(void);
 bool oxen_cpu_has_v_spec_ctrl(void);
 bool oxen_cpu_has_vmcbclean(void);
+bool oxen_cpu_has_bp_spec_reduce(void);
+void oxen_guest_ran(void);
 
 /* The floating point unit. */
 void oxen_fpu_begin(void);

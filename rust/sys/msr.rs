@@ -25,6 +25,10 @@ pub(crate) const VM_HSAVE_PA: u32 = 0xc001_0117;
 pub(crate) const PRED_CMD: u32 = 0x49;
 /// PRED_CMD.IBPB: forget indirect branch predictions.
 pub(crate) const PRED_CMD_IBPB: u64 = 1;
+/// Branch prediction configuration of Zen 4 and later.
+pub(crate) const BP_CFG: u32 = 0xc001_102e;
+/// BP_CFG.BpSpecReduce: no speculation by what a guest trained, in the host.
+pub(crate) const BP_CFG_SPEC_REDUCE: u64 = 1 << 4;
 /// TSC_AUX, what RDTSCP returns in ECX.
 pub(crate) const TSC_AUX: u32 = 0xc000_0103;
 /// Page attribute table.

@@ -56,6 +56,7 @@ use crate::sys::irq::{
 };
 use crate::sys::msr;
 use crate::sys::page::PageBlock;
+use crate::sys::raw;
 
 /// Numbers vCPUs for the branch predictor barrier; never reused.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -456,6 +457,8 @@ impl Vcpu for SvmVcpu {
         }
         self.xsave.save(&section.fpu);
         section.fpu.end(irqs);
+        // SAFETY: Interrupts are off, so this is the processor that the guest ran on.
+        unsafe { raw::oxen_guest_ran() };
     }
 
     #[inline]
