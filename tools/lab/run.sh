@@ -65,6 +65,11 @@ end_tree() {
 		echo
 	} >"$RUN/tree/run.d/command"
 	printf '%s=%q\n' module /oxen.ko interactive "$interactive" >"$RUN/tree/run.d/settings"
+	pack_tree
+}
+
+# Makes the initramfs of the tree.
+pack_tree() {
 	in_root --rw "$RUN" /lab/run --ro "$RUN_IMAGES" /lab/images -- bash -euc '
 		cd /lab/run/tree && strip --strip-debug oxen.ko && strip bin/oxen &&
 		'"$PACK"' | cat /lab/images/host.cpio - >/lab/run/initramfs
@@ -120,18 +125,48 @@ run_guest() {
 	return "$rc"
 }
 
-# Runs one program of the kselftests (TARGET/PROGRAM) in a machine without shared folders: what it does to
-# the machine they would not live through.
+# Fills the tree of a machine without shared folders that runs one program of the kselftests: TARGET/PROGRAM and
+# its arguments.
+alone_tree() {
+	local program=$1
+	shift
+	begin_tree
+	cp -r "$BUILD/kselftest/lib" "$BUILD/kselftest/${program%/*}" "$RUN/tree/"
+	mkdir "$RUN/tree/guests"
+	cp "$BUILD"/guests/*.elf "$RUN/tree/guests/"
+	end_tree env OXEN_GUESTS=/guests OXEN_MODULE=/oxen.ko sh "/$program" "$@"
+}
+
+# Runs one program of the kselftests in a machine without shared folders: what it does to the machine they
+# would not live through.
 run_alone() {
 	local kernel memory flavour binds cpus=2 append='' timeout=300 token='' interactive='' stdin='' rc=0
 	choose_host
 	need_run_initramfs
-	begin_tree
-	cp -r "$BUILD/kselftest/lib" "$BUILD/kselftest/${1%/*}" "$RUN/tree/"
-	mkdir "$RUN/tree/guests"
-	cp "$BUILD"/guests/*.elf "$RUN/tree/guests/"
-	end_tree env OXEN_GUESTS=/guests OXEN_MODULE=/oxen.ko sh "/$1"
+	alone_tree "$@"
 	boot_machine share '' "${binds[@]}" || rc=$?
 	machine_failure "$rc"
+	return "$rc"
+}
+
+# Runs host/ending.sh, which ends the machine in the way that the argument names. When the machine stands still,
+# what QEMU knows of its processors goes to the file $2, and what the kernel said to $3. Returns as
+# boot_machine does: 255 for a machine that ended without a word, as it should.
+run_ending() {
+	local kernel memory flavour binds cpus=2 append='' timeout=300 token='' interactive='' stdin='' rc=0
+	local registers=1
+	choose_host
+	need_run_initramfs
+	alone_tree host/ending.sh "$1"
+	# The machine after it starts from the same files.
+	if [ "$1" = kexec ]; then
+		mkdir "$RUN/tree/next"
+		mv "$RUN/initramfs" "$RUN/tree/next/initramfs"
+		pack_tree
+	fi
+	boot_machine share '' "${binds[@]}" || rc=$?
+	cp "$RUN/registers" "$2" 2>/dev/null || : >"$2"
+	cp "$RUN/serial.log" "$3"
+	[ "$rc" -eq 255 ] || machine_failure "$rc"
 	return "$rc"
 }

@@ -56,7 +56,7 @@ suite_kunit() {
 # A machine sleeps only without the folders that it shares.
 suite_sleep() { run_alone host/suspend.sh; }
 
-# Gives a TAP result of suite_run: a name, then a command that is the condition.
+# Gives a TAP result: a name, then a command that is the condition. What is in `out` is said of a failure.
 run_result() {
 	local name=$1
 	shift
@@ -68,6 +68,36 @@ run_result() {
 		echo "not ok $number $name"
 		printf '%s\n' "$out" | sed 's/^/#   /'
 	fi
+}
+
+# Each way in which a machine ends, under guests that run: processors that stayed in host mode do not hear the
+# INIT of firmware or of the next kernel.
+suite_ending() {
+	local kind log registers said out free number bad=0 status rc
+	for kind in restart poweroff emergency kexec; do
+		log=$TEST/ending-$kind.kernel.log registers=$TEST/ending-$kind.registers number=0 rc=0 status=255
+		case $kind in
+		restart) said='reboot: Restarting system' ;;
+		poweroff) said='reboot: Power down' ;;
+		emergency) said='sysrq: Resetting' ;;
+		kexec) said='kexec_core: Starting new kernel' status=0 ;;
+		esac
+		(run_ending "$kind" "$registers" "$log") || rc=$?
+		# A kernel without kexec.
+		[ "$rc" -ne 4 ] || continue
+		printf 'TAP version 13\n1..4\n'
+		out="status $rc"
+		run_result "$kind: the machine ends as it was told to" [ "$rc" -eq "$status" ]
+		out=$(tail -n 20 "$log")
+		run_result "$kind: the kernel says that it does" grep -qF "$said" "$log"
+		out=$(grep -o 'EFER=[0-9a-f]*' "$registers")
+		# EFER.SVME is bit 12. Both processors must have told.
+		free=$(grep -cE '^EFER=[0-9a-f]*[02468ace][0-9a-f]{3}$' <<<"$out")
+		run_result "$kind: no processor is left in host mode" [ "$free $(wc -l <<<"$out")" = '2 2' ]
+		out=$(grep -E "$COMPLAINTS" "$log")
+		run_result "$kind: no kernel complains" [ -z "$out" ]
+	done
+	return "$bad"
 }
 
 # What a person does first: a guest, and a script in it. As often as the argument says.
@@ -100,7 +130,7 @@ suite_run() {
 
 # Prints the names of the suites that there are with a flavour of the kernel.
 suite_names() {
-	printf '%s\n' lab lint host loom run sleep
+	printf '%s\n' lab lint host loom run sleep ending
 	[ "$1" = stock ] || echo kunit
 	make -s -C "$CHECKOUT/selftests" list | sed 's/^/selftest-/'
 }
@@ -126,6 +156,7 @@ run_machine_suites() {
 	[ "$LONG" != long ] || times=20
 	suite run suite_run "$times"
 	suite sleep suite_sleep
+	suite ending suite_ending
 	mapfile -t targets < <(cut -d: -f1 "$BUILD/kselftest/kselftest-list.txt" | uniq)
 	for target in "${targets[@]}"; do
 		suite "selftest-$target" suite_selftest "$target"
@@ -151,7 +182,7 @@ run_tests() {
 	[ "$flavour" = stock ] || need_debug_kernel
 	need_crates
 	make_build_dir "$TEST"
-	rm -f "$TEST"/*.log "$TEST/summary"
+	rm -f "$TEST"/*.log "$TEST"/*.registers "$TEST/summary"
 
 	suite lab suite_lab
 	suite lint lint

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # The host virtual machine: its initramfs, and running it. The variables that describe a machine are
-# kernel, cpus, memory, append, timeout, icount, interactive, stdin and token.
+# kernel, cpus, memory, append, timeout, icount, interactive, stdin, token and registers.
 
 # Runs in the build root: prints the folder it stands in as an uncompressed cpio. Under TCG, unpacking
 # a compressed one costs more than loading.
@@ -82,7 +82,7 @@ boot_machine() {
 	{
 		printf '%s=%q\n' lab "$LAB" kernel "$kernel" cpus "$cpus" memory "$memory" append "$append" \
 			interactive "$interactive" stdin "$stdin" timeout "$timeout" icount "${icount:-}" token "${token:-}" \
-			"$1" "$2"
+			registers "${registers:-}" "$1" "$2"
 	} >"$RUN/machine"
 	shift 2
 	[ -z "$interactive" ] || LAB_FOREGROUND=1
