@@ -2,8 +2,8 @@
 
 //! The one domain that a descriptor was restricted to.
 //!
-//! Numbers of domains are used again, and a device model may outlive its guest. A restriction therefore names the domain
-//! that had the number when it was made: a later one with the same number is out of reach.
+//! Numbers of domains are used again, and a device model may outlive its guest. A restriction therefore names the
+//! domain that had the number when it was made: a later one with the same number is out of reach.
 
 use crate::abi::errno::{
     Result,

@@ -235,7 +235,10 @@ impl Vcpu {
             upcall_epoch: UpcallEpoch::new(),
             upcall_vector: AtomicU32::new(0),
             timers <- new_spinlock!(VcpuTimer::new(), "oxen::Vcpu::timers"),
-            runstate <- new_spinlock!(Runstate::new(State::Offline, now_ns), "oxen::Vcpu::runstate"),
+            runstate <- new_spinlock!(
+                Runstate::new(State::Offline, now_ns),
+                "oxen::Vcpu::runstate"
+            ),
             host_timer <- Timer::new(),
             exits: [const { AtomicU64::new(0) }; EXIT_KINDS],
             task: SetOnce::new(),

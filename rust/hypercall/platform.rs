@@ -113,8 +113,8 @@ fn read(msr: u32, features: u32) -> Result<u64> {
     }
 }
 
-/// `XENPF_resource_op`: reads registers of a processor, in order, up to the first that cannot be read. The result is how
-/// many were.
+/// `XENPF_resource_op`: reads registers of a processor, in order, up to the first that cannot be read. The result is
+/// how many were.
 ///
 /// # Errors
 ///

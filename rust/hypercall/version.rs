@@ -22,8 +22,8 @@ use crate::hypercall::caller::{
 
 /// What comes after 4.20.
 const EXTRA: &[u8] = b".0-oxen";
-/// Kinds of guests, in Xen's words. Every PVH kernel counts as the second one. The first is how tools (`xenctx`) tell that
-/// registers come in 64 bits; that paravirtualised guests cannot run is said by `physinfo` and `createdomain`.
+/// Kinds of guests, in Xen's words. Every PVH kernel counts as the second one. The first is how tools (`xenctx`) tell
+/// that registers come in 64 bits; that paravirtualised guests cannot run is said by `physinfo` and `createdomain`.
 const CAPABILITIES: &[u8] = b"xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ";
 /// There is no source revision to tell.
 const CHANGESET: &[u8] = b"oxen";
@@ -35,7 +35,8 @@ const COMMANDLINE: &[u8] = b"";
 /// # Errors
 ///
 /// `EFAULT`, `EINVAL` for a feature map that there is not, `ENOBUFS` for a buffer that is too small, `ENODATA` if
-/// the build has no identity, `EPERM` for what only the control domain may know, `ENOSYS` for a question that there is not.
+/// the build has no identity, `EPERM` for what only the control domain may know, `ENOSYS` for a question that there
+/// is not.
 pub(crate) fn xen_version(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
     // CAST: The command has 32 bits.
     let cmd = args[0] as u32;

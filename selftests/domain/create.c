@@ -40,16 +40,19 @@ static void test_arguments(void)
 	tap_equal(CREATE(create->flags |= 1U << 31), -EINVAL, "not with an unknown flag");
 	tap(CREATE(create->flags = 0) < 0, "not paravirtualised");
 	tap_equal(CREATE(create->flags = XEN_DOMCTL_CDF_hvm), -EINVAL, "not with shadow paging");
-	tap_equal(CREATE(create->flags |= XEN_DOMCTL_CDF_nested_virt) < 0, 1, "R-12 not with nested virtualisation");
+	tap_equal(CREATE(create->flags |= XEN_DOMCTL_CDF_nested_virt) < 0, 1,
+		  "R-12 not with nested virtualisation");
 	tap(CREATE(create->arch.emulation_flags = 0x80000000) < 0, "not with unknown devices");
 	tap(CREATE(create->arch.misc_flags = 0x80000000) < 0, "not with unknown options");
-	tap(CREATE(create->grant_opts = XEN_DOMCTL_GRANT_version(0)) < 0, "not with grant tables of version 0");
+	tap(CREATE(create->grant_opts = XEN_DOMCTL_GRANT_version(0)) < 0,
+	    "not with grant tables of version 0");
 	tap(CREATE(create->grant_opts = XEN_DOMCTL_GRANT_version(3)) < 0, "nor 3");
 	tap(CREATE(create->grant_opts = 1U << 31 | 1) < 0, "nor with unknown grant options");
 	tap(CREATE(create->cpupool_id = 77) < 0, "not in a CPU pool that is not there");
 	tap(CREATE(create->vmtrace_size = 12345) < 0, "not with a trace buffer of odd size");
 	tap(CREATE(create->iommu_opts = ~0U) < 0, "not with unknown IOMMU options");
-	tap_equal(CREATE(create->max_grant_frames = -1; create->max_maptrack_frames = -1), 0, "with default limits");
+	tap_equal(CREATE(create->max_grant_frames = -1; create->max_maptrack_frames = -1), 0,
+		  "with default limits");
 	tap_equal(domain_count(fd), before, "nothing is left of all these");
 }
 
@@ -80,7 +83,8 @@ static void test_vcpus(void)
 	long domain = domain_new(fd, 0, 4);
 	struct xen_domctl domctl = { 0 };
 
-	tap(domain_unpause(fd, domain) == 0 && domain_pause(fd, domain) == 0, "a domain without vCPUs may be unpaused");
+	tap(domain_unpause(fd, domain) == 0 && domain_pause(fd, domain) == 0,
+	    "a domain without vCPUs may be unpaused");
 	tap(domain_vcpus(fd, domain, 5) < 0, "no more vCPUs than it was created with");
 	tap(domain_vcpus(fd, domain, 0) < 0, "nor none");
 	tap_equal(domain_vcpus(fd, domain, 4), 0, "as many as it was created with");
@@ -88,7 +92,8 @@ static void test_vcpus(void)
 	domctl.u.getvcpuinfo.vcpu = 3;
 	tap_equal(xen_domctl(fd, XEN_DOMCTL_getvcpuinfo, domain, &domctl), 0, "the last is there");
 	domctl.u.getvcpuinfo.vcpu = 4;
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_getvcpuinfo, domain, &domctl), -EINVAL, "one more is not");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_getvcpuinfo, domain, &domctl), -EINVAL,
+		  "one more is not");
 	domctl.u.getvcpuinfo.vcpu = ~0U;
 	tap(xen_domctl(fd, XEN_DOMCTL_getvcpuinfo, domain, &domctl) < 0, "nor 2^32 - 1");
 	domain_destroy(fd, domain);
@@ -103,20 +108,24 @@ static void test_info(void)
 	domain_vcpus(fd, domain, 2);
 	domain_max_mem(fd, domain, 400);
 	domain_populate(fd, domain, 0, 10);
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_getdomaininfo, domain, &domctl), 0, "a domain is described");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_getdomaininfo, domain, &domctl), 0,
+		  "a domain is described");
 	tap_equal(domctl.domain, domain, "it is the one");
 	tap_equal(info->tot_pages, 10, "its memory");
 	tap_equal(info->max_pages, 100, "its limit");
 	tap_equal(info->max_vcpu_id, 1, "its vCPUs");
 	tap_equal(info->nr_online_vcpus, 0, "none of which is up");
-	tap(info->flags & XEN_DOMINF_hvm_guest && info->flags & XEN_DOMINF_hap, "it is HVM with nested paging");
+	tap(info->flags & XEN_DOMINF_hvm_guest && info->flags & XEN_DOMINF_hap,
+	    "it is HVM with nested paging");
 	tap(info->flags & XEN_DOMINF_paused, "it is paused");
-	tap(!(info->flags & (XEN_DOMINF_dying | XEN_DOMINF_shutdown | XEN_DOMINF_running)), "and nothing else");
+	tap(!(info->flags & (XEN_DOMINF_dying | XEN_DOMINF_shutdown | XEN_DOMINF_running)),
+	    "and nothing else");
 	tap_equal(info->cpu_time, 0, "it has not run");
 	tap(info->handle[0] || info->handle[1], "it has its handle");
 	domctl.domain = 0;
 	domain_destroy(fd, domain);
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_getdomaininfo, domain, &domctl), -ESRCH, "when it is gone it is ESRCH");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_getdomaininfo, domain, &domctl), -ESRCH,
+		  "when it is gone it is ESRCH");
 	tap_equal(xen_domctl(fd, XEN_DOMCTL_getdomaininfo, 0, &domctl), 0, "domain 0 is described");
 	tap_equal(domctl.domain, 0, "as domain 0");
 }
@@ -137,7 +146,8 @@ static void test_list(void)
 	xen_sysctl(fd, XEN_SYSCTL_getdomaininfolist, &sysctl);
 	tap_equal(sysctl.u.getdomaininfolist.num_domains, 2, "to the last");
 	set_xen_guest_handle(sysctl.u.getdomaininfolist.buffer, (void *)0xffffffff81000000UL);
-	tap_equal(xen_sysctl(fd, XEN_SYSCTL_getdomaininfolist, &sysctl), -EFAULT, "not into the kernel");
+	tap_equal(xen_sysctl(fd, XEN_SYSCTL_getdomaininfolist, &sysctl), -EFAULT,
+		  "not into the kernel");
 	domain_destroy(fd, one);
 	domain_destroy(fd, two);
 }
@@ -154,16 +164,21 @@ static void test_memory(void)
 	entries[0].size = 1 << 20;
 	entries[0].type = entries[1].type = 1;
 	entries[1].addr = 1 << 20;
-	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), 0, "a memory map is set");
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), 0,
+		  "a memory map is set");
 	map.map.nr_entries = 1024;
-	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), 0, "one of 1024 entries");
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), 0,
+		  "one of 1024 entries");
 	map.map.nr_entries = 1025;
-	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), -EINVAL, "not one of 1025");
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), -EINVAL,
+		  "not one of 1025");
 	map.map.nr_entries = ~0U;
-	tap(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map) < 0, "nor of 2^32 - 1");
+	tap(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map) < 0,
+	    "nor of 2^32 - 1");
 	map.map.nr_entries = 2;
 	set_xen_guest_handle(map.map.buffer, (void *)0xffffffff81000000UL);
-	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), -EFAULT, "nor from the kernel");
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_set_memory_map, &map), -EFAULT,
+		  "nor from the kernel");
 	tap_equal(domain_populate(fd, domain, 0, 200), 200, "it is populated");
 	tap_equal(domain_populate(fd, domain, 199, 1), 0, "a page that is there is not replaced");
 	domain_destroy(fd, domain);
@@ -176,12 +191,14 @@ static void test_params(void)
 	unsigned int i;
 
 	domain_vcpus(fd, domain, 1);
-	tap_equal(xen_set_param(fd, domain, HVM_PARAM_CONSOLE_PFN, 0xfefff), 0, "a parameter is set");
+	tap_equal(xen_set_param(fd, domain, HVM_PARAM_CONSOLE_PFN, 0xfefff), 0,
+		  "a parameter is set");
 	tap_equal(xen_get_param(fd, domain, HVM_PARAM_CONSOLE_PFN, &value), 0, "and got");
 	tap_equal(value, 0xfefff, "as it was set");
 	tap_equal(xen_set_param(fd, domain, HVM_NR_PARAMS, 0), -EINVAL, "not one beyond the last");
 	tap_equal(xen_set_param(fd, domain, ~0U, 0), -EINVAL, "nor 2^32 - 1");
-	tap_equal(xen_set_param(fd, NO_DOMAIN, HVM_PARAM_CONSOLE_PFN, 1), -ESRCH, "nor of no domain");
+	tap_equal(xen_set_param(fd, NO_DOMAIN, HVM_PARAM_CONSOLE_PFN, 1), -ESRCH,
+		  "nor of no domain");
 	for (i = 0; i < HVM_NR_PARAMS; i++) {
 		xen_set_param(fd, domain, i, ~0ULL);
 		xen_set_param(fd, domain, i, 0);
@@ -199,11 +216,13 @@ static void test_context(void)
 	unsigned int i, mtrr = 0, cpu = 0, survived = 0;
 
 	domain_vcpus(fd, domain, 1);
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl), 0, "the context's size is given");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl), 0,
+		  "the context's size is given");
 	size = domctl.u.hvmcontext.size;
 	tap(size > 1024 && size < (long)sizeof(context), "it is %ld", size);
 	set_xen_guest_handle(domctl.u.hvmcontext.buffer, context);
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl), 0, "so is the context");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl), 0,
+		  "so is the context");
 	is = (void *)context;
 	tap_equal(is->typecode, HVM_SAVE_CODE(HEADER), "it begins with a header");
 	for (i = 0; i + sizeof(*is) <= (size_t)size; i += sizeof(*is) + is->length) {
@@ -213,13 +232,16 @@ static void test_context(void)
 		mtrr += is->typecode == HVM_SAVE_CODE(MTRR);
 		cpu += is->typecode == HVM_SAVE_CODE(CPU);
 	}
-	tap(i + sizeof(*is) == domctl.u.hvmcontext.size && is->typecode == HVM_SAVE_CODE(END), "and ends with an end");
+	tap(i + sizeof(*is) == domctl.u.hvmcontext.size && is->typecode == HVM_SAVE_CODE(END),
+	    "and ends with an end");
 	tap(mtrr == 1, "it has the vCPU's MTRRs");
 	tap_note("%u CPU records", cpu);
 	domctl.u.hvmcontext.size = 10;
-	tap(xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl) < 0, "a buffer of 10 bytes is too small");
+	tap(xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl) < 0,
+	    "a buffer of 10 bytes is too small");
 	domctl.u.hvmcontext.size = size;
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_sethvmcontext, domain, &domctl), 0, "it can be set again");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_sethvmcontext, domain, &domctl), 0,
+		  "it can be set again");
 	/* Cut off everywhere, and with each byte changed. */
 	for (i = 0; i < (unsigned long)size; i += 7) {
 		domctl.u.hvmcontext.size = i;

@@ -57,12 +57,14 @@ static void test_pause(void)
 	domain_pause(fd, domain);
 	domain_unpause(fd, domain);
 	domain_unpause(fd, domain);
-	tap(rests(count) && xen_flags(fd, domain) & XEN_DOMINF_paused, "paused three times and unpaused twice it rests");
+	tap(rests(count) && xen_flags(fd, domain) & XEN_DOMINF_paused,
+	    "paused three times and unpaused twice it rests");
 	domain_unpause(fd, domain);
 	tap(moves(count), "unpaused once more it runs");
 	domctl.u.getvcpuinfo.vcpu = 0;
 	xen_domctl(fd, XEN_DOMCTL_getvcpuinfo, domain, &domctl);
-	tap(domctl.u.getvcpuinfo.online && !domctl.u.getvcpuinfo.blocked, "its vCPU is up and not blocked");
+	tap(domctl.u.getvcpuinfo.online && !domctl.u.getvcpuinfo.blocked,
+	    "its vCPU is up and not blocked");
 	tap(domctl.u.getvcpuinfo.cpu_time > 0, "and has used time");
 	munmap((void *)((uintptr_t)count & ~(PAGE_SIZE - 1)), PAGE_SIZE);
 	tap_equal(domain_destroy(fd, domain), 0, "it is destroyed while it runs");
@@ -76,7 +78,8 @@ static void test_shutdown(void)
 		unsigned int reason;
 		const char *name;
 	} reasons[] = {
-		{ SHUTDOWN_poweroff, "poweroff" }, { SHUTDOWN_reboot, "reboot" }, { SHUTDOWN_suspend, "suspend" },
+		{ SHUTDOWN_poweroff, "poweroff" }, { SHUTDOWN_reboot, "reboot" },
+		{ SHUTDOWN_suspend, "suspend" },
 		{ SHUTDOWN_crash, "crash" }, { SHUTDOWN_watchdog, "watchdog" },
 		{ SHUTDOWN_soft_reset, "soft reset" },
 	};
@@ -86,8 +89,10 @@ static void test_shutdown(void)
 	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
 		domain = DOMAIN_MAKE(fd, 1, code_shutdown, reasons[i].reason);
 		domain_unpause(fd, domain);
-		tap_equal(domain_wait_shutdown(fd, domain), reasons[i].reason, "a domain ends with %s", reasons[i].name);
-		tap(domain_pause(fd, domain) == 0 && domain_unpause(fd, domain) == 0, "it can be paused then");
+		tap_equal(domain_wait_shutdown(fd, domain), reasons[i].reason,
+			  "a domain ends with %s", reasons[i].name);
+		tap(domain_pause(fd, domain) == 0 && domain_unpause(fd, domain) == 0,
+		    "it can be paused then");
 		tap(!(xen_flags(fd, domain) & XEN_DOMINF_running), "it does not run");
 		tap_equal(domain_destroy(fd, domain), 0, "and be destroyed");
 	}
@@ -126,7 +131,8 @@ static void test_crash(void)
 	domain_destroy(fd, domain);
 	domain = DOMAIN_MAKE(fd, 1, code_halt, 0);
 	domain_unpause(fd, domain);
-	tap_equal(domain_wait_shutdown(fd, domain), SHUTDOWN_poweroff, "HLT without interrupts is a poweroff");
+	tap_equal(domain_wait_shutdown(fd, domain), SHUTDOWN_poweroff,
+		  "HLT without interrupts is a poweroff");
 	domain_destroy(fd, domain);
 	/* A start where there is no memory. */
 	domain = DOMAIN_MAKE(fd, 1, code_idle, 0);
@@ -139,7 +145,8 @@ static void test_crash(void)
 	domain = DOMAIN_MAKE(fd, 1, code_idle, 0);
 	domain_unpause(fd, domain);
 	struct sched_remote_shutdown remote = { .domain_id = domain, .reason = SHUTDOWN_poweroff };
-	tap_equal(xen_call2(fd, __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, &remote), 0, "a tool ends a domain");
+	tap_equal(xen_call2(fd, __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, &remote), 0,
+		  "a tool ends a domain");
 	tap_equal(domain_wait_shutdown(fd, domain), SHUTDOWN_poweroff, "and it ends");
 	domain_destroy(fd, domain);
 	(void)domctl;
@@ -230,7 +237,8 @@ static void test_races(void)
 			pthread_create(&threads[i], NULL, destroyer, &results[i]);
 		for (i = 0; i < 4; i++)
 			pthread_join(threads[i], NULL);
-		good += (results[0] == 0 || results[0] == -ESRCH) && (results[1] == 0 || results[1] == -ESRCH) &&
+		good += (results[0] == 0 || results[0] == -ESRCH) &&
+			(results[1] == 0 || results[1] == -ESRCH) &&
 			(results[0] == 0 || results[1] == 0);
 	}
 	tap_equal(good, 10, "two destroy a domain while two use it");

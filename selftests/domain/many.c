@@ -16,8 +16,10 @@ static long kernel_memory(void)
 	long sum = 0, value;
 
 	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "SUnreclaim: %ld", &value) == 1 || sscanf(line, "KernelStack: %ld", &value) == 1 ||
-		    sscanf(line, "VmallocUsed: %ld", &value) == 1 || sscanf(line, "Percpu: %ld", &value) == 1)
+		if (sscanf(line, "SUnreclaim: %ld", &value) == 1 ||
+		    sscanf(line, "KernelStack: %ld", &value) == 1 ||
+		    sscanf(line, "VmallocUsed: %ld", &value) == 1 ||
+		    sscanf(line, "Percpu: %ld", &value) == 1)
 			sum += value;
 	if (file)
 		fclose(file);
@@ -30,7 +32,8 @@ static long free_memory(void)
 	char line[128];
 	long value = 0;
 
-	while (file && fgets(line, sizeof(line), file) && sscanf(line, "MemAvailable: %ld", &value) != 1)
+	while (file && fgets(line, sizeof(line), file) &&
+	       sscanf(line, "MemAvailable: %ld", &value) != 1)
 		;
 	if (file)
 		fclose(file);
@@ -96,15 +99,18 @@ static void test_again(void)
 		}
 		domain = DOMAIN_MAKE(fd, 1 + i % 4, code_shutdown, SHUTDOWN_poweroff);
 		domain_unpause(fd, domain);
-		good += domain_wait_shutdown(fd, domain) == SHUTDOWN_poweroff && !domain_destroy(fd, domain);
+		good += domain_wait_shutdown(fd, domain) == SHUTDOWN_poweroff &&
+			!domain_destroy(fd, domain);
 	}
 	tap_equal(good, 120, "120 domains come and go");
 	kernel = kernel_memory() - kernel;
 	memory -= free_memory();
 	/* A page for each of a hundred would be 400 KiB. */
 	if (!access("/sys/kernel/debug/kmemleak", F_OK)) {
-		tap_skip("kmemleak looks for what is lost", "kernel memory grows by %ld KiB", kernel);
-		tap_skip("the kernel keeps what was freed for a while", "available memory shrinks by %ld KiB", memory);
+		tap_skip("kmemleak looks for what is lost", "kernel memory grows by %ld KiB",
+			 kernel);
+		tap_skip("the kernel keeps what was freed for a while",
+			 "available memory shrinks by %ld KiB", memory);
 		return;
 	}
 	tap(kernel < 400, "kernel memory grows by %ld KiB", kernel);

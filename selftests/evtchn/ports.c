@@ -18,7 +18,8 @@ static int privcmd;
 static void test_ioctl(int fd)
 {
 	static const unsigned long requests[] = {
-		IOCTL_EVTCHN_BIND_VIRQ, IOCTL_EVTCHN_BIND_INTERDOMAIN, IOCTL_EVTCHN_BIND_UNBOUND_PORT,
+		IOCTL_EVTCHN_BIND_VIRQ, IOCTL_EVTCHN_BIND_INTERDOMAIN,
+		IOCTL_EVTCHN_BIND_UNBOUND_PORT,
 		IOCTL_EVTCHN_UNBIND, IOCTL_EVTCHN_NOTIFY, IOCTL_EVTCHN_RESTRICT_DOMID,
 	};
 	unsigned int i, bad = 0;
@@ -30,7 +31,8 @@ static void test_ioctl(int fd)
 	}
 	tap_equal(bad, 0, "bad addresses fault");
 	tap_equal(xen_ioctl(fd, 0, NULL), -ENOTTY, "request 0 is ENOTTY");
-	tap_equal(xen_ioctl(fd, _IOC(_IOC_NONE, 'E', 99, 4), NULL), -ENOTTY, "an unknown request is, too");
+	tap_equal(xen_ioctl(fd, _IOC(_IOC_NONE, 'E', 99, 4), NULL), -ENOTTY,
+		  "an unknown request is, too");
 	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, NULL), -ENOTTY, "and another device's");
 	tap(mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV,
 	    "there is nothing to be mapped");
@@ -61,7 +63,8 @@ static void test_loop(void)
 		unmask(two, second);
 
 	fcntl(two, F_SETFL, O_NONBLOCK);
-	tap_equal(read(two, ports, sizeof(ports)) < 0 ? errno : 0, EAGAIN, "nothing is there to read");
+	tap_equal(read(two, ports, sizeof(ports)) < 0 ? errno : 0, EAGAIN,
+		  "nothing is there to read");
 	poll(&wait, 1, 0);
 	tap_equal(wait.revents, POLLOUT, "and poll says so");
 	tap_equal(notify(one, first), 0, "a notification goes");
@@ -88,7 +91,8 @@ static void test_loop(void)
 	/* Odd writes. */
 	tap(unmask(two, first) >= 0 && unmask(two, 0) >= 0 && unmask(two, ~0U) >= 0,
 	    "writing others' ports harms nobody");
-	tap(write(two, KERNEL_ADDRESS, 4) < 0 && errno == EFAULT, "nothing is written from the kernel");
+	tap(write(two, KERNEL_ADDRESS, 4) < 0 && errno == EFAULT,
+	    "nothing is written from the kernel");
 	tap(write(two, ports, 0) == 0, "nothing written is nothing");
 	tap(write(two, ports, 2) <= 0, "nor half a port");
 
@@ -101,7 +105,8 @@ static void test_loop(void)
 	tap_equal(notify(one, first), 0, "notifying nobody is no error");
 	close(two);
 	close(one);
-	tap_equal(port_status(privcmd, first), EVTCHNSTAT_closed, "closing a descriptor closes its ports");
+	tap_equal(port_status(privcmd, first), EVTCHNSTAT_closed,
+		  "closing a descriptor closes its ports");
 }
 
 /* Many ports on one descriptor. */
@@ -146,7 +151,8 @@ static void test_many(void)
 		bad += port_status(privcmd, first[i]) != EVTCHNSTAT_closed ||
 		       port_status(privcmd, second[i]) != EVTCHNSTAT_closed;
 	tap_equal(bad, 0, "closing closes them all");
-	tap_equal(port_status(privcmd, 0x20000), -EINVAL, "a port beyond all is EINVAL (lsevtchn counts on it)");
+	tap_equal(port_status(privcmd, 0x20000), -EINVAL,
+		  "a port beyond all is EINVAL (lsevtchn counts on it)");
 }
 
 static int reader_fd;
@@ -237,7 +243,8 @@ static void test_exhaustion(void)
 	tap_equal(unbind(one, last), 0, "one is given back");
 	tap_equal(bind_unbound(two, 0), last, "and taken");
 	close(one);
-	tap((port = bind_virq(two, VIRQ_DOM_EXC)) > 0, "when the descriptor is closed there are enough");
+	tap((port = bind_virq(two, VIRQ_DOM_EXC)) > 0,
+	    "when the descriptor is closed there are enough");
 	close(two);
 }
 
@@ -317,7 +324,9 @@ static unsigned int open_ports(void)
 
 static void test_threads(void)
 {
-	static void *(*const jobs[])(void *) = { binder, binder, notifier, drainer, closer, closer };
+	static void *(*const jobs[])(void *) = {
+		binder, binder, notifier, drainer, closer, closer,
+	};
 	pthread_t threads[sizeof(jobs) / sizeof(jobs[0])];
 	unsigned int i, before = open_ports();
 
@@ -341,7 +350,8 @@ static void test_places(void)
 	int one = xen_open("evtchn"), two = xen_open("evtchn");
 	long first[2] = { bind_unbound(one, 0), bind_unbound(one, 0) };
 	long second[2] = { bind_interdomain(two, 0, first[0]), bind_interdomain(two, 0, first[1]) };
-	uint8_t *memory = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *memory = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint32_t ports[2], *end = (uint32_t *)(memory + PAGE_SIZE) - 1;
 	struct ioctl_evtchn_notify ask = { .port = first[0] };
 
@@ -350,7 +360,8 @@ static void test_places(void)
 		unmask(two, ports[0]);
 	tap_equal(xen_ioctl(one, IOCTL_EVTCHN_NOTIFY, memcpy(memory + 1, &ask, sizeof(ask))), 0,
 		  "an argument can be at any address");
-	tap_equal(xen_ioctl(one, IOCTL_EVTCHN_NOTIFY, memory + PAGE_SIZE - 3), -EFAULT, "not half of it");
+	tap_equal(xen_ioctl(one, IOCTL_EVTCHN_NOTIFY, memory + PAGE_SIZE - 3), -EFAULT,
+		  "not half of it");
 	notify(one, first[1]);
 	/* There is room for one of the two. */
 	tap_equal(read(two, end, 8), 4, "what can be read is read");
@@ -360,7 +371,8 @@ static void test_places(void)
 	memcpy(memory + 3, ports, 4);
 	tap_equal(write(two, memory + 3, 4), 4, "a port is written from any address");
 	*end = second[1];
-	tap_equal(write(two, end, 8) < 0 ? errno : 0, EFAULT, "one of two that cannot be read is EFAULT");
+	tap_equal(write(two, end, 8) < 0 ? errno : 0, EFAULT,
+		  "one of two that cannot be read is EFAULT");
 	notify(one, first[0]);
 	tap_equal(next_port(two, 10000), second[0], "events come again");
 	munmap(memory, 2 * PAGE_SIZE);
@@ -383,8 +395,9 @@ static void test_domain(void)
 	if (!tap(domain > 0, "a domain is made"))
 		return;
 	unbound.dom = domain;
-	tap_equal(xen_call2(privcmd, __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, &unbound), 0,
-		  "it is given a port");
+	tap_equal(xen_call2(privcmd, __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound,
+			    &unbound),
+		  0, "it is given a port");
 	port = bind_interdomain(fd, domain, unbound.port);
 	tap(port > 0, "which is bound");
 	tap_equal(bind_interdomain(other, domain, unbound.port), -EINVAL, "not twice");
@@ -399,7 +412,8 @@ static void test_domain(void)
 	tap_equal(port_status(privcmd, port), EVTCHNSTAT_unbound, "its port is free");
 	notify(fd, port);
 	close(fd);
-	tap((virq = bind_virq(other, VIRQ_DOM_EXC)) > 0, "another may have DOM_EXC when the first is closed");
+	tap((virq = bind_virq(other, VIRQ_DOM_EXC)) > 0,
+	    "another may have DOM_EXC when the first is closed");
 	close(other);
 }
 

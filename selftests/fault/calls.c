@@ -95,7 +95,8 @@ static long call_map(void)
 	batch.addr = A(at);
 	rc = xen_ioctl(privcmd, IOCTL_PRIVCMD_MMAPBATCH_V2, &batch);
 	munmap(at, 4 * PAGE_SIZE);
-	return rc < 0 ? rc : errors[0] ? errors[0] : errors[1] ? errors[1] : errors[2] ? errors[2] : errors[3];
+	return rc < 0 ? rc : errors[0] ? errors[0] : errors[1] ? errors[1] : errors[2] ? errors[2] :
+		errors[3];
 }
 
 static long bound;
@@ -201,7 +202,8 @@ static void test(const struct call *call)
 		if (!hit)
 			break;
 	}
-	tap(!odd && nth < LIMIT, "%s: %u of %u faults make it fail, with ENOMEM or EFAULT", call->name, failed, nth - 1);
+	tap(!odd && nth < LIMIT, "%s: %u of %u faults make it fail, with ENOMEM or EFAULT",
+	    call->name, failed, nth - 1);
 	tap_equal(last, 0, "%s: without a fault it succeeds", call->name);
 	tap_equal(domain_count(privcmd), before, "%s: nothing is left", call->name);
 }

@@ -49,7 +49,8 @@ pauses() {
 		wait_until 10 in_state "$name" running blocked runnable; then
 		tap_pass "$2: pauses are counted, and stop its time"
 	else
-		tap_fail "$2: pauses are counted, and stop its time" "$stopped at $first and $second, $still, $(state_of "$name")"
+		tap_fail "$2: pauses are counted, and stop its time" \
+			"$stopped at $first and $second, $still, $(state_of "$name")"
 	fi
 }
 
@@ -162,7 +163,11 @@ fi
 tap_check "another one runs beside them" \
 	timeout -k 5 60 oxen run --kernel "$guests/hello.elf" --no-input --memory 16
 destroy_all
-if wait_until 30 no_domains && wait; then tap_pass "all are destroyed"; else tap_fail "all are destroyed" "$(oxen list)"; fi
+if wait_until 30 no_domains && wait; then
+	tap_pass "all are destroyed"
+else
+	tap_fail "all are destroyed" "$(oxen list)"
+fi
 memory_is_back "$before" 16
 log_clean 60
 tap_done

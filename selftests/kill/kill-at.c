@@ -43,7 +43,8 @@ static bool counts(pid_t thread, bool all, char *text, size_t size)
 	case PTRACE_SYSCALL_INFO_ENTRY:
 		number = info.entry.nr;
 		snprintf(text, size, "entry of system call %llu, arguments %llx %llx", number,
-			 (unsigned long long)info.entry.args[0], (unsigned long long)info.entry.args[1]);
+			 (unsigned long long)info.entry.args[0],
+			 (unsigned long long)info.entry.args[1]);
 		break;
 	case PTRACE_SYSCALL_INFO_EXIT:
 		snprintf(text, size, "return of system call %llu with %lld", number,
@@ -89,7 +90,8 @@ static int watch(pid_t child, unsigned long wanted, bool all)
 				fprintf(stderr, "kill-at: stop %lu: %s\n", count, text);
 				return finish(child);
 			}
-		} else if (status >> 16 == 0 && WSTOPSIG(status) != SIGSTOP && WSTOPSIG(status) != SIGTRAP) {
+		} else if (status >> 16 == 0 && WSTOPSIG(status) != SIGSTOP &&
+			   WSTOPSIG(status) != SIGTRAP) {
 			signal = WSTOPSIG(status);
 		}
 		/* A thread may be gone by now. */

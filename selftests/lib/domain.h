@@ -63,7 +63,8 @@ __attribute__((unused)) static long domain_max_mem(int fd, domid_t domain, uint6
 }
 
 /* Returns how many of the pages could be had. */
-__attribute__((unused)) static long domain_populate(int fd, domid_t domain, xen_pfn_t first, unsigned int count)
+__attribute__((unused)) static long domain_populate(int fd, domid_t domain, xen_pfn_t first,
+						    unsigned int count)
 {
 	xen_pfn_t frames[256];
 	struct xen_memory_reservation what = { .nr_extents = count, .domid = domain };
@@ -104,7 +105,8 @@ __attribute__((unused)) static long domain_start_at(int fd, domid_t domain, uint
 	context.end_is.typecode = HVM_SAVE_CODE(END);
 	context.cpu.rip = ip;
 	context.cpu.cr0 = 0x11;
-	context.cpu.cs_limit = context.cpu.ds_limit = context.cpu.es_limit = context.cpu.ss_limit = ~0U;
+	context.cpu.cs_limit = context.cpu.ds_limit = ~0U;
+	context.cpu.es_limit = context.cpu.ss_limit = ~0U;
 	context.cpu.cs_arbytes = 0xc9b;
 	context.cpu.ds_arbytes = context.cpu.es_arbytes = context.cpu.ss_arbytes = 0xc93;
 	context.cpu.tr_limit = 0x67;
@@ -120,8 +122,8 @@ __attribute__((unused)) static long domain_start_at(int fd, domid_t domain, uint
 }
 
 /* Makes a whole domain, paused. Returns its number or a negative error number; nothing is left then. */
-__attribute__((unused)) static long domain_make(int fd, unsigned int vcpus, const uint8_t *code, size_t size,
-						uint32_t value)
+__attribute__((unused)) static long domain_make(int fd, unsigned int vcpus, const uint8_t *code,
+						size_t size, uint32_t value)
 {
 	long domain = domain_new(fd, 0, vcpus), rc;
 	xen_pfn_t frame = CODE_GFN;

@@ -133,7 +133,8 @@ log_since() {
 
 # What a kernel says of a slow machine, and of tests that measure nothing.
 LOG_OTHERS='^(clocksource: |hrtimer: interrupt took|perf: interrupt took|workqueue: .* hogged CPU'
-LOG_OTHERS="$LOG_OTHERS|random: |evm: overlay |tsc: |sched: |TSC found unstable|sched_clock: |selftest |.*: drop_caches: )"
+LOG_OTHERS="$LOG_OTHERS|random: |evm: overlay |tsc: |sched: |TSC found unstable|sched_clock: |selftest "
+LOG_OTHERS="$LOG_OTHERS|.*: drop_caches: )"
 # What the module says of a domain and of itself.
 LOG_OURS='^oxen: (d[0-9]+: |[a-z_]+ refused |ready: )'
 

@@ -62,7 +62,8 @@ __attribute__((unused, format(printf, 2, 3))) static bool tap(bool ok, const cha
 				 tap_is, tap_is, tap_should);			\
 	} while (0)
 
-__attribute__((unused, format(printf, 2, 3))) static void tap_skip(const char *why, const char *format, ...)
+__attribute__((unused, format(printf, 2, 3)))
+static void tap_skip(const char *why, const char *format, ...)
 {
 	va_list args;
 
@@ -82,7 +83,8 @@ __attribute__((unused, noreturn)) static void tap_skip_all(const char *why)
 }
 
 /* Ends a test that cannot go on. */
-__attribute__((unused, noreturn, format(printf, 1, 2))) static void tap_bail(const char *format, ...)
+__attribute__((unused, noreturn, format(printf, 1, 2)))
+static void tap_bail(const char *format, ...)
 {
 	va_list args;
 

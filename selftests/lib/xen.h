@@ -62,8 +62,9 @@ __attribute__((unused)) static long xen_ioctl(int fd, unsigned long request, voi
 }
 
 /* A hypercall with up to five arguments. */
-__attribute__((unused)) static long xen_call(int fd, unsigned long op, unsigned long a, unsigned long b,
-					     unsigned long c, unsigned long d, unsigned long e)
+__attribute__((unused)) static long xen_call(int fd, unsigned long op, unsigned long a,
+					     unsigned long b, unsigned long c, unsigned long d,
+					     unsigned long e)
 {
 	privcmd_hypercall_t call = { .op = op, .arg = { a, b, c, d, e } };
 
@@ -76,7 +77,8 @@ __attribute__((unused)) static long xen_call(int fd, unsigned long op, unsigned 
 #define xen_call3(fd, op, a, b, c) xen_call(fd, op, A(a), A(b), A(c), 0, 0)
 
 /* A domctl on a domain; the rest of the structure is the caller's. */
-__attribute__((unused)) static long xen_domctl(int fd, uint32_t cmd, domid_t domain, struct xen_domctl *domctl)
+__attribute__((unused)) static long xen_domctl(int fd, uint32_t cmd, domid_t domain,
+					       struct xen_domctl *domctl)
 {
 	struct xen_domctl none;
 
@@ -98,14 +100,16 @@ __attribute__((unused)) static long xen_sysctl(int fd, uint32_t cmd, struct xen_
 }
 
 /* Sets or gets a HVM parameter. */
-__attribute__((unused)) static long xen_set_param(int fd, domid_t domain, uint32_t index, uint64_t value)
+__attribute__((unused)) static long xen_set_param(int fd, domid_t domain, uint32_t index,
+						  uint64_t value)
 {
 	struct xen_hvm_param param = { .domid = domain, .index = index, .value = value };
 
 	return xen_call2(fd, __HYPERVISOR_hvm_op, HVMOP_set_param, &param);
 }
 
-__attribute__((unused)) static long xen_get_param(int fd, domid_t domain, uint32_t index, uint64_t *value)
+__attribute__((unused)) static long xen_get_param(int fd, domid_t domain, uint32_t index,
+						  uint64_t *value)
 {
 	struct xen_hvm_param param = { .domid = domain, .index = index };
 	long rc = xen_call2(fd, __HYPERVISOR_hvm_op, HVMOP_get_param, &param);
@@ -126,7 +130,8 @@ __attribute__((unused)) static long xen_flags(int fd, domid_t domain)
 }
 
 /* Maps frames of a domain's memory; NULL if any of them cannot be. */
-__attribute__((unused)) static void *xen_map(int fd, domid_t domain, const xen_pfn_t *frames, unsigned int count)
+__attribute__((unused)) static void *xen_map(int fd, domid_t domain, const xen_pfn_t *frames,
+					     unsigned int count)
 {
 	int errors[64] = { 0 };
 	privcmd_mmapbatch_v2_t batch = {

@@ -84,7 +84,11 @@ tap_check "kvm_amd loads after oxen is gone, and holds the hardware" kvm_load 1
 refused "oxen does not load" 'SVM is in use on CPU 0: unload kvm_amd'
 status_is "oxen status names the holder" 4 'kvm_amd holds the hardware'
 kvm_guest
-if wait_until 60 kvm_guest_runs; then tap_pass "KVM's guests run after that"; else tap_fail "KVM's guests run after that" "$(cat "$work/qemu")"; fi
+if wait_until 60 kvm_guest_runs; then
+	tap_pass "KVM's guests run after that"
+else
+	tap_fail "KVM's guests run after that" "$(cat "$work/qemu")"
+fi
 kvm_guest_end
 tap_check "kvm_amd unloads" kvm_unload
 tap_check "oxen loads when it is gone" insmod "$module"
@@ -104,7 +108,11 @@ fi
 runs "guests of oxen run after that"
 rmmod oxen
 kvm_guest
-if wait_until 60 kvm_guest_runs; then tap_pass "it can when oxen is gone"; else tap_fail "it can when oxen is gone" "$(cat "$work/qemu")"; fi
+if wait_until 60 kvm_guest_runs; then
+	tap_pass "it can when oxen is gone"
+else
+	tap_fail "it can when oxen is gone" "$(cat "$work/qemu")"
+fi
 refused "then oxen does not load" 'SVM is in use on CPU'
 status_is "oxen status names the holder of the moment" 4 'kvm_amd holds the hardware'
 kvm_guest_end

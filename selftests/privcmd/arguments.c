@@ -31,28 +31,33 @@ static void test_hypercall(void)
 	unsigned int i, bad = 0;
 
 	for (i = 0; i < sizeof(call); i++)
-		bad += xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, memcpy(memory + i, &call, sizeof(call))) != 4096;
+		bad += xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL,
+				 memcpy(memory + i, &call, sizeof(call))) != 4096;
 	tap_equal(bad, 0, "a call can be at any address");
 	for (i = bad = 0; i <= sizeof(call); i++) {
 		void *at = memory + PAGE_SIZE - i;
 
-		bad += xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, memcpy(at, &call, sizeof(call))) != 4096;
+		bad += xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL,
+				 memcpy(at, &call, sizeof(call))) != 4096;
 	}
 	tap_equal(bad, 0, "and across two pages");
 	write_read_only(&call, sizeof(call));
-	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, READ_ONLY), 4096, "and in memory that can only be read");
+	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, READ_ONLY), 4096,
+		  "and in memory that can only be read");
 	for (i = bad = 0; i < sizeof(call); i++)
 		bad += xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, MISSING - i) != -EFAULT;
 	tap_equal(bad, 0, "not where a part of it is missing");
 	mprotect(READ_ONLY, PAGE_SIZE, PROT_NONE);
-	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, READ_ONLY), -EFAULT, "nor where it cannot be read");
+	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, READ_ONLY), -EFAULT,
+		  "nor where it cannot be read");
 	mprotect(READ_ONLY, PAGE_SIZE, PROT_READ);
 }
 
 static void test_domctl(long domain)
 {
 	struct xen_domctl domctl = {
-		.cmd = XEN_DOMCTL_getdomaininfo, .interface_version = XEN_DOMCTL_INTERFACE_VERSION, .domain = domain,
+		.cmd = XEN_DOMCTL_getdomaininfo, .interface_version = XEN_DOMCTL_INTERFACE_VERSION,
+		.domain = domain,
 	};
 	struct xen_domctl *at;
 	unsigned int i, bad = 0;
@@ -117,14 +122,17 @@ static void test_guest_memory(long domain)
 	if (!tap(call != NULL, "a guest's page is mapped"))
 		return;
 	*domctl = (struct xen_domctl){
-		.cmd = XEN_DOMCTL_getdomaininfo, .interface_version = XEN_DOMCTL_INTERFACE_VERSION, .domain = domain,
+		.cmd = XEN_DOMCTL_getdomaininfo, .interface_version = XEN_DOMCTL_INTERFACE_VERSION,
+		.domain = domain,
 	};
 	*call = (privcmd_hypercall_t){ .op = __HYPERVISOR_domctl, .arg = { A(domctl) } };
 	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, call), 0, "arguments can be in it");
 	tap_equal(domctl->u.getdomaininfo.domain, domain, "and answers");
 	domctl->cmd = XEN_DOMCTL_destroydomain;
-	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, call), 0, "its end can be asked for from there");
-	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, call), -ESRCH, "which is there when the domain is not");
+	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, call), 0,
+		  "its end can be asked for from there");
+	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_HYPERCALL, call), -ESRCH,
+		  "which is there when the domain is not");
 	munmap(call, PAGE_SIZE);
 }
 
@@ -132,7 +140,8 @@ static void test_guest_memory(long domain)
 static void test_untold(void)
 {
 	struct xen_domctl domctl = {
-		.cmd = XEN_DOMCTL_createdomain, .interface_version = XEN_DOMCTL_INTERFACE_VERSION, .domain = 3000,
+		.cmd = XEN_DOMCTL_createdomain, .interface_version = XEN_DOMCTL_INTERFACE_VERSION,
+		.domain = 3000,
 	};
 	struct xen_domctl_createdomain *create = &domctl.u.createdomain;
 
@@ -143,21 +152,25 @@ static void test_untold(void)
 	create->grant_opts = XEN_DOMCTL_GRANT_version(1);
 	create->arch.emulation_flags = XEN_X86_EMU_LAPIC;
 	write_read_only(&domctl, sizeof(domctl));
-	tap_equal(xen_call1(fd, __HYPERVISOR_domctl, READ_ONLY), -EFAULT, "a new domain's number cannot be told");
+	tap_equal(xen_call1(fd, __HYPERVISOR_domctl, READ_ONLY), -EFAULT,
+		  "a new domain's number cannot be told");
 	tap_equal(domain_destroy(fd, 3000), -ESRCH, "so there is none");
 }
 
 static void test_closed(void)
 {
 	static const unsigned long requests[] = {
-		IOCTL_PRIVCMD_HYPERCALL, IOCTL_PRIVCMD_MMAPBATCH, IOCTL_PRIVCMD_MMAPBATCH_V2, IOCTL_PRIVCMD_DM_OP,
+		IOCTL_PRIVCMD_HYPERCALL, IOCTL_PRIVCMD_MMAPBATCH, IOCTL_PRIVCMD_MMAPBATCH_V2,
+		IOCTL_PRIVCMD_DM_OP,
 		IOCTL_PRIVCMD_RESTRICT, IOCTL_PRIVCMD_MMAP_RESOURCE,
 	};
 	long domain = DOMAIN_MAKE(fd, 1, code_idle, 0);
 	int other = xen_open("privcmd"), null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	xen_pfn_t frame = 1;
 	uint8_t *at = xen_map(other, domain, &frame, 1);
-	privcmd_mmapbatch_v2_t batch = { .num = 1, .dom = domain, .arr = &frame, .err = &(int){ 0 } };
+	privcmd_mmapbatch_v2_t batch = {
+		.num = 1, .dom = domain, .arr = &frame, .err = &(int){ 0 },
+	};
 	unsigned int i, closed = 0, foreign = 0;
 
 	close(other);
@@ -213,7 +226,8 @@ int main(void)
 
 	fd = xen_open("privcmd");
 	tap_plan(0);
-	memory = mmap(NULL, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		      0);
 	mprotect(READ_ONLY, PAGE_SIZE, PROT_READ);
 	munmap(MISSING, PAGE_SIZE);
 	domain = DOMAIN_MAKE(fd, 1, code_idle, 0);

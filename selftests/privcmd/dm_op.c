@@ -70,14 +70,18 @@ int main(void)
 	tap(xen_flags(fd, domain) >= 0, "operations full of ones harm nobody");
 
 	rc = resource(XENMEM_resource_grant_table, 0, 0, 0, NULL);
-	tap(rc > 0 || rc == -EOPNOTSUPP || rc == -EINVAL, "A-2 the size of the grant table, or a refusal");
+	tap(rc > 0 || rc == -EOPNOTSUPP || rc == -EINVAL,
+	    "A-2 the size of the grant table, or a refusal");
 	tap_note("the size of the grant table is %ld", rc);
 	tap_equal(resource(77, 0, 0, 0, NULL), -EINVAL, "A-2 a type that is not there is EINVAL");
 	tap(resource(XENMEM_resource_vmtrace_buf, 0, 0, 0, NULL) < 0, "A-1 there is no vmtrace");
 	at = mmap(NULL, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	tap_equal(resource(XENMEM_resource_grant_table, 0, 0, 1, NULL), -EINVAL, "frames and no place for them");
-	tap_equal(resource(XENMEM_resource_grant_table, 0, 0, 0, at), -EINVAL, "a place and no frames");
-	tap(resource(XENMEM_resource_grant_table, 0, 0, ~0ULL, at) < 0, "A-3 more frames than there can be");
+	tap_equal(resource(XENMEM_resource_grant_table, 0, 0, 1, NULL), -EINVAL,
+		  "frames and no place for them");
+	tap_equal(resource(XENMEM_resource_grant_table, 0, 0, 0, at), -EINVAL,
+		  "a place and no frames");
+	tap(resource(XENMEM_resource_grant_table, 0, 0, ~0ULL, at) < 0,
+	    "A-3 more frames than there can be");
 	tap(resource(XENMEM_resource_grant_table, 0, ~0U, 4, at) < 0, "A-3 frames beyond the last");
 	tap(resource(XENMEM_resource_grant_table, 0, 0, 8, at) < 0, "more than the mapping holds");
 	tap(resource(XENMEM_resource_grant_table, 0, 0, 4, (char *)at + 1) < 0, "at half a page");

@@ -15,8 +15,8 @@ static int fd;
 #define NONCANONICAL 0x8000000000000000UL
 
 static const unsigned long bad_addresses[] = {
-	0, 1, 0xfff, 0x7ffffffff000UL, 0x7fffffffffffUL, NONCANONICAL, KERNEL_ADDRESS, 0xffff888000000000UL,
-	~0UL, ~0UL - 8,
+	0, 1, 0xfff, 0x7ffffffff000UL, 0x7fffffffffffUL, NONCANONICAL, KERNEL_ADDRESS,
+	0xffff888000000000UL, ~0UL, ~0UL - 8,
 };
 
 /* The ioctl itself. */
@@ -28,21 +28,26 @@ static void test_ioctl(void)
 	} requests[] = {
 		{ IOCTL_PRIVCMD_HYPERCALL, "HYPERCALL" }, { IOCTL_PRIVCMD_MMAPBATCH, "MMAPBATCH" },
 		{ IOCTL_PRIVCMD_MMAPBATCH_V2, "MMAPBATCH_V2" }, { IOCTL_PRIVCMD_DM_OP, "DM_OP" },
-		{ IOCTL_PRIVCMD_RESTRICT, "RESTRICT" }, { IOCTL_PRIVCMD_MMAP_RESOURCE, "MMAP_RESOURCE" },
+		{ IOCTL_PRIVCMD_RESTRICT, "RESTRICT" },
+		{ IOCTL_PRIVCMD_MMAP_RESOURCE, "MMAP_RESOURCE" },
 	};
 	unsigned int i, j, bad;
 
 	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		for (j = bad = 0; j < sizeof(bad_addresses) / sizeof(bad_addresses[0]); j++)
-			bad += xen_ioctl(fd, requests[i].request, (void *)bad_addresses[j]) != -EFAULT;
+			bad += xen_ioctl(fd, requests[i].request,
+					 (void *)bad_addresses[j]) != -EFAULT;
 		tap_equal(bad, 0, "%s faults at every bad address", requests[i].name);
 	}
-	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_UNIMPLEMENTED, NULL), -ENOTTY, "UNIMPLEMENTED is ENOTTY");
+	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_UNIMPLEMENTED, NULL), -ENOTTY,
+		  "UNIMPLEMENTED is ENOTTY");
 	tap_equal(xen_ioctl(fd, 0, NULL), -ENOTTY, "request 0 is ENOTTY");
 	tap_equal(xen_ioctl(fd, 0xffffffff, NULL), -ENOTTY, "the last request is ENOTTY");
 	/* The number of a request with another's size. */
-	tap_equal(xen_ioctl(fd, _IOC(_IOC_NONE, 'P', 0, 8), NULL), -ENOTTY, "a wrong size is ENOTTY");
-	tap_equal(xen_ioctl(fd, _IOC(_IOC_NONE, 'E', 0, sizeof(privcmd_hypercall_t)), NULL), -ENOTTY,
+	tap_equal(xen_ioctl(fd, _IOC(_IOC_NONE, 'P', 0, 8), NULL), -ENOTTY,
+		  "a wrong size is ENOTTY");
+	tap_equal(xen_ioctl(fd, _IOC(_IOC_NONE, 'E', 0, sizeof(privcmd_hypercall_t)), NULL),
+		  -ENOTTY,
 		  "another device's letter is ENOTTY");
 	tap_equal(xen_ioctl(fd, _IOC(_IOC_NONE, 'P', 2, sizeof(privcmd_mmap_t)), NULL), -ENOSYS,
 		  "MMAP is for other control domains");
@@ -51,8 +56,8 @@ static void test_ioctl(void)
 static void test_numbers(void)
 {
 	static const unsigned long absent[] = {
-		0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 14, 16, 19, 22, 23, 25, 28, 30, 43, 44, 45, 46, 47,
-		56, 57, 63, 64, 1000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000011, ~0UL,
+		0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 14, 16, 19, 22, 23, 25, 28, 30, 43, 44, 45, 46,
+		47, 56, 57, 63, 64, 1000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000011, ~0UL,
 	};
 	unsigned int i, bad = 0;
 
@@ -77,14 +82,19 @@ static void test_version(void)
 	} build_id = { .id.len = sizeof(build_id.bytes) };
 	long rc;
 
-	tap_equal(xen_call2(fd, __HYPERVISOR_xen_version, XENVER_version, 0), 4 << 16 | 20, "this is Xen 4.20");
+	tap_equal(xen_call2(fd, __HYPERVISOR_xen_version, XENVER_version, 0), 4 << 16 | 20,
+		  "this is Xen 4.20");
 	memset(text, 'x', sizeof(text));
-	tap_equal(xen_call2(fd, __HYPERVISOR_xen_version, XENVER_capabilities, text), 0, "capabilities are given");
-	tap(strstr(text, "hvm-3.0-x86_32 ") && strstr(text, "hvm-3.0-x86_32p ") && strstr(text, "hvm-3.0-x86_64"),
+	tap_equal(xen_call2(fd, __HYPERVISOR_xen_version, XENVER_capabilities, text), 0,
+		  "capabilities are given");
+	tap(strstr(text, "hvm-3.0-x86_32 ") && strstr(text, "hvm-3.0-x86_32p ") &&
+	    strstr(text, "hvm-3.0-x86_64"),
 	    "they name the three kinds of HVM guest");
-	tap_equal(xen_call2(fd, __HYPERVISOR_xen_version, XENVER_capabilities, KERNEL_ADDRESS), -EFAULT,
+	tap_equal(xen_call2(fd, __HYPERVISOR_xen_version, XENVER_capabilities, KERNEL_ADDRESS),
+		  -EFAULT,
 		  "not into the kernel");
-	tap_equal(xen_call2(fd, __HYPERVISOR_xen_version, XENVER_get_features, &features), 0, "features are given");
+	tap_equal(xen_call2(fd, __HYPERVISOR_xen_version, XENVER_get_features, &features), 0,
+		  "features are given");
 	tap(features.submap >> XENFEAT_dom0 & 1, "the caller is the control domain");
 	rc = xen_call2(fd, __HYPERVISOR_xen_version, XENVER_build_id, &build_id);
 	tap(rc > 0 || rc == -ENODATA, "the build ID is given, or there is none");
@@ -120,7 +130,8 @@ static void test_domctl(void)
 		}
 	}
 	tap_equal(bad, 0, "no domctl succeeds on a domain that is not there");
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_pausedomain, NO_DOMAIN, NULL), -ESRCH, "which is ESRCH");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_pausedomain, NO_DOMAIN, NULL), -ESRCH,
+		  "which is ESRCH");
 	/* Every command, filled with ones, on one that is. */
 	rc = domain_new(fd, 0, 1);
 	if (!tap(rc > 0, "a domain is made"))
@@ -149,12 +160,15 @@ static void test_sysctl(void)
 	tap_equal(bad, 0, "sysctl faults at every bad address");
 	sysctl.cmd = XEN_SYSCTL_physinfo;
 	sysctl.interface_version = 1;
-	tap_equal(xen_call1(fd, __HYPERVISOR_sysctl, &sysctl), -EACCES, "sysctl of another version is EACCES");
+	tap_equal(xen_call1(fd, __HYPERVISOR_sysctl, &sysctl), -EACCES,
+		  "sysctl of another version is EACCES");
 	memset(&sysctl, 0xff, sizeof(sysctl));
 	tap_equal(xen_sysctl(fd, XEN_SYSCTL_physinfo, &sysctl), 0, "physinfo is given");
-	tap(sysctl.u.physinfo.nr_cpus && sysctl.u.physinfo.total_pages, "there are processors and memory");
+	tap(sysctl.u.physinfo.nr_cpus && sysctl.u.physinfo.total_pages,
+	    "there are processors and memory");
 	tap(sysctl.u.physinfo.capabilities & XEN_SYSCTL_PHYSCAP_hvm &&
-	    sysctl.u.physinfo.capabilities & XEN_SYSCTL_PHYSCAP_hap, "there is HVM with nested paging");
+	    sysctl.u.physinfo.capabilities & XEN_SYSCTL_PHYSCAP_hap,
+	    "there is HVM with nested paging");
 	for (i = 0; i < 64; i++) {
 		/* Nothing that lives beyond this test, or that speaks in the log. */
 		if (i == XEN_SYSCTL_livepatch_op || i == XEN_SYSCTL_debug_keys)
@@ -165,7 +179,8 @@ static void test_sysctl(void)
 		rc = xen_sysctl(fd, i, &sysctl);
 		(void)rc;
 	}
-	tap_equal(xen_sysctl(fd, XEN_SYSCTL_physinfo, &sysctl), 0, "sysctls full of ones and of zeroes harm nobody");
+	tap_equal(xen_sysctl(fd, XEN_SYSCTL_physinfo, &sysctl), 0,
+		  "sysctls full of ones and of zeroes harm nobody");
 	tap_equal(xen_sysctl(fd, 1000, &sysctl), -ENOSYS, "no sysctl 1000");
 }
 
@@ -174,19 +189,23 @@ static void test_multicall(void)
 	multicall_entry_t calls[3] = {
 		{ .op = __HYPERVISOR_xen_version, .args = { XENVER_pagesize } },
 		{ .op = 63 },
-		{ .op = __HYPERVISOR_memory_op, .args = { XENMEM_current_reservation, KERNEL_ADDRESS } },
+		{ .op = __HYPERVISOR_memory_op,
+		  .args = { XENMEM_current_reservation, KERNEL_ADDRESS } },
 	};
 
 	tap_equal(xen_call2(fd, __HYPERVISOR_multicall, calls, 3), 0, "several calls in one");
 	tap_equal((long)calls[0].result, 4096, "the first");
 	tap_equal((long)calls[1].result, -ENOSYS, "one that does not exist");
 	tap_equal((long)calls[2].result, -EFAULT, "one that fails");
-	tap_equal(xen_call2(fd, __HYPERVISOR_multicall, KERNEL_ADDRESS, 1), -EFAULT, "a list in the kernel");
+	tap_equal(xen_call2(fd, __HYPERVISOR_multicall, KERNEL_ADDRESS, 1), -EFAULT,
+		  "a list in the kernel");
 	/* Every entry that is there is made, up to where the memory ends. */
-	char *end = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + PAGE_SIZE;
+	char *end = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0) + PAGE_SIZE;
 
 	munmap(end, PAGE_SIZE);
-	tap_equal(xen_call2(fd, __HYPERVISOR_multicall, memcpy(end - sizeof(calls), calls, sizeof(calls)), ~0UL),
+	tap_equal(xen_call2(fd, __HYPERVISOR_multicall,
+			    memcpy(end - sizeof(calls), calls, sizeof(calls)), ~0UL),
 		  -EFAULT, "a list without end");
 	munmap(end - PAGE_SIZE, PAGE_SIZE);
 }
@@ -198,7 +217,8 @@ static void test_memory(void)
 	domid_t domain = NO_DOMAIN;
 	long made, rc;
 
-	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_current_reservation, &domain), -ESRCH,
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_current_reservation, &domain),
+		  -ESRCH,
 		  "no reservation of no domain");
 	made = domain_new(fd, 0, 1);
 	if (!tap(made > 0, "a domain is made"))
@@ -217,7 +237,8 @@ static void test_memory(void)
 	tap(rc <= 0, "not in pieces of 2^63 pages");
 	tap_equal(domain_populate(fd, made, 100, 64), 15, "not more than the domain may have");
 	domain = made;
-	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_current_reservation, &domain), 16, "which is 16 pages");
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_current_reservation, &domain), 16,
+		  "which is 16 pages");
 	tap_equal(domain_max_mem(fd, made, 0), 0, "the limit may be below what there is");
 	tap_equal(domain_populate(fd, made, 200, 1), 0, "then there is no more");
 	tap_equal(domain_destroy(fd, made), 0, "it is destroyed");
@@ -291,7 +312,8 @@ static void test_buffers(void)
 		munmap(page, 1UL << 46);
 	tap(mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, buffers, 0) == MAP_FAILED,
 	    "a private mapping is refused");
-	tap_equal(xen_ioctl(buffers, IOCTL_PRIVCMD_HYPERCALL, NULL), -ENOTTY, "it takes no hypercalls");
+	tap_equal(xen_ioctl(buffers, IOCTL_PRIVCMD_HYPERCALL, NULL), -ENOTTY,
+		  "it takes no hypercalls");
 	close(buffers);
 }
 

@@ -38,7 +38,9 @@ static void *map_at(unsigned int pages)
 
 static long batch(domid_t dom, void *addr, unsigned int num, const xen_pfn_t *frames, int *errors)
 {
-	privcmd_mmapbatch_v2_t batch = { .num = num, .dom = dom, .addr = A(addr), .arr = frames, .err = errors };
+	privcmd_mmapbatch_v2_t batch = {
+		.num = num, .dom = dom, .addr = A(addr), .arr = frames, .err = errors,
+	};
 
 	return xen_ioctl(fd, IOCTL_PRIVCMD_MMAPBATCH_V2, &batch);
 }
@@ -56,7 +58,8 @@ static void test_good(void)
 	frames[0] = 1;
 	frames[1] = 3;
 	second = xen_map(fd, domain, frames, 2);
-	tap(second && second[0] == 11 && second[PAGE_SIZE] == 33, "another mapping sees the same, in its order");
+	tap(second && second[0] == 11 && second[PAGE_SIZE] == 33,
+	    "another mapping sees the same, in its order");
 	tap(!second || (second[1] == 0 && second[PAGE_SIZE - 1] == 0), "new memory is empty");
 	munmap((void *)second, 2 * PAGE_SIZE);
 	frames[1] = frames[0];
@@ -84,7 +87,8 @@ static void test_errors(void)
 
 	at = map_at(4);
 	old = (privcmd_mmapbatch_t){ .num = 4, .dom = domain, .addr = A(at), .arr = frames };
-	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_MMAPBATCH, &old), 0, "so does one of the first version");
+	tap_equal(xen_ioctl(fd, IOCTL_PRIVCMD_MMAPBATCH, &old), 0,
+		  "so does one of the first version");
 	tap_equal(frames[0], 1, "the good frames stay");
 	tap_equal(frames[1], 0x7777 | PRIVCMD_MMAPBATCH_MFN_ERROR, "the bad ones are marked");
 	munmap(at, 4 * PAGE_SIZE);
@@ -97,15 +101,18 @@ static void test_hostile(void)
 	uint8_t *at = map_at(4), *anonymous;
 	long rc;
 
-	anonymous = mmap(NULL, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	anonymous = mmap(NULL, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	tap_equal(batch(NO_DOMAIN, at, 1, frames, errors), -ESRCH, "no memory of no domain");
 	tap(batch(DOMID_SELF, at, 4, frames, errors) < 0, "none of the host, as oneself");
 	tap(batch(0, at, 4, frames, errors) < 0, "nor as domain 0");
 	tap_equal(batch(domain, anonymous, 4, frames, errors), -EINVAL, "not over other memory");
-	tap_equal(batch(domain, (void *)0xffffffff81000000UL, 4, frames, errors), -EINVAL, "nor over the kernel");
+	tap_equal(batch(domain, (void *)0xffffffff81000000UL, 4, frames, errors), -EINVAL,
+		  "nor over the kernel");
 	tap_equal(batch(domain, NULL, 4, frames, errors), -EINVAL, "nor at 0");
 	tap_equal(batch(domain, at + 1, 4, frames, errors), -EINVAL, "nor at half a page");
-	tap_equal(batch(domain, at, 5, (xen_pfn_t[5]){ 1, 2, 3, 4, 5 }, (int[5]){ 0 }), -EINVAL, "not beyond the mapping");
+	tap_equal(batch(domain, at, 5, (xen_pfn_t[5]){ 1, 2, 3, 4, 5 }, (int[5]){ 0 }), -EINVAL,
+		  "not beyond the mapping");
 	tap_equal(batch(domain, at, 0xffffffff, frames, errors), -EINVAL, "not 2^32 frames");
 	tap_equal(batch(domain, at, 0, frames, errors), -EINVAL, "nor none");
 	rc = batch(domain, at, 4, (void *)0xffffffff81000000UL, errors);
@@ -115,7 +122,8 @@ static void test_hostile(void)
 	munmap(at, 4 * PAGE_SIZE);
 	at = map_at(1);
 	munmap(at, PAGE_SIZE);
-	tap_equal(batch(domain, at, 1, frames, errors), -EINVAL, "nor where nothing is mapped any more");
+	tap_equal(batch(domain, at, 1, frames, errors), -EINVAL,
+		  "nor where nothing is mapped any more");
 	/* Where there is no place, that is said before frames are looked at. */
 	tap_equal(batch(domain, anonymous, 1, (xen_pfn_t[1]){ ~0UL }, errors), -EINVAL,
 		  "frames that are not there have no place either");
@@ -139,7 +147,8 @@ static void test_parts(void)
 	tap_equal(munmap(at + PAGE_SIZE, PAGE_SIZE), 0, "a page out of the middle is unmapped");
 	tap_equal(signal_of_read(at + PAGE_SIZE), SIGSEGV, "it is gone");
 	tap(at[0] == 55 && at[3 * PAGE_SIZE] == 88, "the others are there");
-	tap_equal(batch(domain, at + PAGE_SIZE, 1, &frame, &error), -EINVAL, "nothing is mapped in the hole");
+	tap_equal(batch(domain, at + PAGE_SIZE, 1, &frame, &error), -EINVAL,
+		  "nothing is mapped in the hole");
 	grown = mremap(at + 3 * PAGE_SIZE, PAGE_SIZE, 2 * PAGE_SIZE, MREMAP_MAYMOVE);
 	tap(grown == MAP_FAILED, "a mapping does not grow");
 	tap_equal(mprotect(at, PAGE_SIZE, PROT_READ), 0, "it can become read-only");
@@ -173,13 +182,17 @@ static void test_overlap(void)
 	int errors[4] = { 0 };
 	uint8_t *at = map_at(4);
 
-	tap_equal(batch(domain, at, 4, (void *)at, errors), -EFAULT, "the list is where nothing is yet");
-	tap_equal(batch(domain, at, 4, frames, (void *)(at + 3 * PAGE_SIZE)), -EFAULT, "so are the errors");
+	tap_equal(batch(domain, at, 4, (void *)at, errors), -EFAULT,
+		  "the list is where nothing is yet");
+	tap_equal(batch(domain, at, 4, frames, (void *)(at + 3 * PAGE_SIZE)), -EFAULT,
+		  "so are the errors");
 	munmap(at, 4 * PAGE_SIZE);
 	at = map_at(4);
 	/* Each error is written when its frame is there. */
-	tap_equal(batch(domain, at, 4, frames, (void *)(at + PAGE_SIZE - 4)), 0, "errors go where frames have just come");
-	tap(!signal_of_read(at + 3 * PAGE_SIZE) && !*(int *)(at + PAGE_SIZE - 4), "and are in the guest");
+	tap_equal(batch(domain, at, 4, frames, (void *)(at + PAGE_SIZE - 4)), 0,
+		  "errors go where frames have just come");
+	tap(!signal_of_read(at + 3 * PAGE_SIZE) && !*(int *)(at + PAGE_SIZE - 4),
+	    "and are in the guest");
 	munmap(at, 4 * PAGE_SIZE);
 
 	at = map_at(2);
@@ -200,8 +213,10 @@ static void *remap(void *unused)
 {
 	while (!stop) {
 		munmap(contested, 4 * PAGE_SIZE);
-		mmap(contested, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-		mmap(contested + PAGE_SIZE, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		mmap(contested, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		     0);
+		mmap(contested + PAGE_SIZE, PAGE_SIZE, PROT_READ,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	}
 	return unused;
 }
@@ -252,7 +267,8 @@ static void test_lifetime(void)
 	for (i = 0; i < PAGE_SIZE; i++)
 		bad += at[i] && i;
 	tap_equal(bad, 0, "nobody else has them");
-	tap_equal(batch(domain, (void *)at, 1, frames, (int[1]){ 0 }) < 0, 1, "no more can be mapped");
+	tap_equal(batch(domain, (void *)at, 1, frames, (int[1]){ 0 }) < 0, 1,
+		  "no more can be mapped");
 	munmap((void *)at, 2 * PAGE_SIZE);
 }
 

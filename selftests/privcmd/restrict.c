@@ -59,7 +59,8 @@ int main(void)
 	tap_equal(restrict_to(only, other), -EINVAL, "not to another");
 	tap_equal(restrict_to(only, 0), -EINVAL, "not to domain 0");
 	tap_equal(restrict_to(only, DOMID_INVALID), -EINVAL, "not to none");
-	tap_equal(xen_call2(only, __HYPERVISOR_xen_version, XENVER_version, 0), -EPERM, "no hypercall");
+	tap_equal(xen_call2(only, __HYPERVISOR_xen_version, XENVER_version, 0), -EPERM,
+		  "no hypercall");
 	tap_equal(domain_destroy(only, mine), -EPERM, "not even on its own domain");
 	tap_equal(batch(only, mine), 0, "its own domain's memory");
 	tap_equal(batch(only, other), -EPERM, "not another's");

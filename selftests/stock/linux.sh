@@ -17,7 +17,11 @@ register() { sed -n "s/^\(.*[[:space:]]\)\{0,1\}$1: \([0-9a-f]*\).*/\2/p" "$work
 
 # Whether each hexadecimal value of standard input is at least $1 and below $2, and there are $3 of them.
 # All have 16 digits, so that they compare as text.
-within() { awk -v low="$1" -v high="$2" -v count="$3" '{ n++; good += ($0 >= low && $0 < high) } END { exit !(n == count && good == n) }'; }
+within() {
+	awk -v low="$1" -v high="$2" -v count="$3" '
+		{ n++; good += ($0 >= low && $0 < high) }
+		END { exit !(n == count && good == n) }'
+}
 
 # Gives a result for a condition on what xenctx printed.
 looks() {
@@ -38,7 +42,11 @@ both_in_user() {
 
 tap_plan 18
 linux_start idle 2 idle --no-input
-if wait_until 100 said idle idle; then tap_pass "Debian's kernel runs"; else tap_fail "Debian's kernel runs" "$(tail -n 20 "$work/idle.console")"; fi
+if wait_until 100 said idle idle; then
+	tap_pass "Debian's kernel runs"
+else
+	tap_fail "Debian's kernel runs" "$(tail -n 20 "$work/idle.console")"
+fi
 read -r stext etext <<-EOF2
 	$(tr -d '\r' <"$work/idle.console" | sed -n 's/^guest: text //p')
 EOF2

@@ -19,7 +19,7 @@ wait_until 20 begun
 sleep 0.5
 domid=$(domains)
 read -r rip cr3 marker <<-EOF2
-	$(tr -d '\r' <"$work/console" | sed -n 's/^registers: rip \([0-9a-f]*\) cr3 \([0-9a-f]*\) marker \([0-9a-f]*\)$/\1 \2 \3/p')
+	$(tr -d '\r' <"$work/console" | sed -n 's/^registers: rip \([0-9a-f]*\) cr3 \([0-9a-f]*\) marker /\1 \2 /p')
 EOF2
 
 # Prints $1, hexadecimal digits, with zeroes before it to 16.
@@ -63,8 +63,8 @@ hvmctx_shows() {
 		"xmm00 0xa0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0" "xmm07 0xa7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7" \
 		"xmm15 0xafafafafafafafafafafafafafafafaf"
 	# The local APIC as at reset: software-disabled, every LVT masked.
-	shows "xen-hvmctx on a $1 guest: the local APIC and the rest" "base_msr 0xfee00900" "0x020: 0x00000000   0x030: 0x00050014" \
-		"0x0e0: 0xffffffff   0x0f0: 0x000000ff" "0x320: 0x00010000   0x330: 0x00010000" "PAT 0x7040600070406"
+	shows "xen-hvmctx on a $1 guest: the local APIC and the rest" "base_msr 0xfee00900" \
+		"0x020: 0x00000000   0x030: 0x00050014" "0x0e0: 0xffffffff   0x0f0: 0x000000ff" "0x320: 0x00010000   0x330: 0x00010000" "PAT 0x7040600070406"
 	entries=$(sed -n 's/^Entry [0-9]*: type \([0-9]*\) instance \([0-9]*\),.*/\1.\2/p' "$work/out" | tr '\n' ' ')
 	case $entries in
 	"1.0 2.0 5.0 6.0 "*"14.0 "*"0.0 ") tap_pass "xen-hvmctx on a $1 guest: a record of each kind" ;;

@@ -6,7 +6,8 @@
 
 need_xen_tools() {
 	xen_tools=${XEN_TOOLS:-/usr/lib/xen-4.20/bin}
-	[ -x "$xen_tools/xenctx" ] || tap_skip_all "no Xen 4.20 tools in $xen_tools: install xen-utils-4.20, or set XEN_TOOLS"
+	[ -x "$xen_tools/xenctx" ] ||
+		tap_skip_all "no Xen 4.20 tools in $xen_tools: install xen-utils-4.20, or set XEN_TOOLS"
 }
 
 # Runs a tool; what it prints is then in $work/out. Returns its status.

@@ -109,12 +109,15 @@ static void test_superpages(void)
 	/* One page out of the middle. */
 	fill(start, LARGE, 0x3333);
 	frames[0] = start / PAGE_SIZE + 200;
-	tap_equal(reserve(XENMEM_decrease_reservation, 1, 0), 1, "a page of a superpage is given back");
+	tap_equal(reserve(XENMEM_decrease_reservation, 1, 0), 1,
+		  "a page of a superpage is given back");
 	tap_equal(wrong(start, 200 * PAGE_SIZE, 0x3333), 0, "those before it stay");
-	tap_equal(wrong(start + 201 * PAGE_SIZE, LARGE - 201 * PAGE_SIZE, 0x3333), 0, "those after it stay");
+	tap_equal(wrong(start + 201 * PAGE_SIZE, LARGE - 201 * PAGE_SIZE, 0x3333), 0,
+		  "those after it stay");
 	/* A superpage where one page is not. */
 	frames[0] = start / PAGE_SIZE;
-	tap_note("giving back a superpage with a hole is %ld", reserve(XENMEM_decrease_reservation, 1, 9));
+	tap_note("giving back a superpage with a hole is %ld",
+		 reserve(XENMEM_decrease_reservation, 1, 9));
 	tap_note("taking it is %ld", reserve(XENMEM_populate_physmap, 1, 9));
 	for (frames[0] = start / PAGE_SIZE; frames[0] < (start + LARGE) / PAGE_SIZE; frames[0]++)
 		if (READ_ONCE(*(u64 *)(ulong)(frames[0] * PAGE_SIZE)) == ~0ULL)
@@ -124,7 +127,8 @@ static void test_superpages(void)
 	tap_equal(wrong(start, LARGE, 0x4444), 0, "and works");
 	/* An order that the number does not fit. */
 	frames[0] = start / PAGE_SIZE + 1;
-	tap_note("populating at a place of another order is %ld", reserve(XENMEM_populate_physmap, 1, 9));
+	tap_note("populating at a place of another order is %ld",
+		 reserve(XENMEM_populate_physmap, 1, 9));
 	tap_equal(current(), before, "nothing is added");
 }
 

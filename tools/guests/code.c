@@ -92,7 +92,9 @@ static bool run(ulong at)
 
 static void test_rewritten(const struct exits *insn)
 {
-	static const u8 prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0x40, 0x48, 0x4f };
+	static const u8 prefixes[] = {
+		0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0x40, 0x48, 0x4f,
+	};
 	unsigned int i, n, good = 0, all = 0;
 
 	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
@@ -146,7 +148,8 @@ static void write_both(const struct exits *insn)
 }
 
 /* Changes an entry between two values, and looks whether each leads where it should. */
-static void test_entry(const struct exits *insn, u64 *entry, u64 first, u64 second, const char *text)
+static void test_entry(const struct exits *insn, u64 *entry, u64 first, u64 second,
+		       const char *text)
 {
 	u64 before = *entry;
 	unsigned int i, good = 0;
@@ -169,12 +172,16 @@ static void test_moved(const struct exits *insn)
 	unsigned int i, good = 0;
 
 	write_both(insn);
-	test_entry(insn, &ways[0].lower[0], ways[0].page | PRESENT, ways[1].page | PRESENT, "a page table");
-	test_entry(insn, &ways[0].middle[0], (ulong)ways[0].lower | PRESENT, (ulong)ways[1].lower | PRESENT,
+	test_entry(insn, &ways[0].lower[0], ways[0].page | PRESENT, ways[1].page | PRESENT,
+		   "a page table");
+	test_entry(insn, &ways[0].middle[0], (ulong)ways[0].lower | PRESENT,
+		   (ulong)ways[1].lower | PRESENT,
 		   "a page directory");
-	test_entry(insn, &ways[0].upper[0], (ulong)ways[0].middle | PRESENT, (ulong)ways[1].middle | PRESENT,
+	test_entry(insn, &ways[0].upper[0], (ulong)ways[0].middle | PRESENT,
+		   (ulong)ways[1].middle | PRESENT,
 		   "a page-directory-pointer table");
-	test_entry(insn, &root[WINDOW >> 39], (ulong)ways[0].upper | PRESENT, (ulong)ways[1].upper | PRESENT,
+	test_entry(insn, &root[WINDOW >> 39], (ulong)ways[0].upper | PRESENT,
+		   (ulong)ways[1].upper | PRESENT,
 		   "the root");
 
 	for (i = 0; i < 16; i++) {
@@ -189,7 +196,8 @@ static void test_moved(const struct exits *insn)
 	memcpy((void *)(POOL + LARGE + 0x200), (void *)(ways[1].page + 0x200), 80);
 	test_entry(insn, &ways[0].middle[0], POOL | PRESENT | HUGE_PAGE,
 		   (POOL + LARGE) | PRESENT | HUGE_PAGE, "a superpage");
-	test_entry(insn, &ways[0].middle[0], POOL | PRESENT | HUGE_PAGE, (ulong)ways[1].lower | PRESENT,
+	test_entry(insn, &ways[0].middle[0], POOL | PRESENT | HUGE_PAGE,
+		   (ulong)ways[1].lower | PRESENT,
 		   "a superpage that is broken up");
 }
 

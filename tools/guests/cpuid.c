@@ -51,7 +51,8 @@ static const struct {
 	{ 0x1, 0, D, 31, "PBE" },
 	{ 0x7, 0, B, 2, "SGX" }, { 0x7, 0, B, 12, "PQM" }, { 0x7, 0, B, 15, "PQE" },
 	{ 0x7, 0, B, 25, "PT" }, { 0x7, 0, C, 5, "WAITPKG" }, { 0x7, 0, C, 13, "TME" },
-	{ 0x7, 0, C, 24, "bus-lock detection" }, { 0x7, 0, C, 29, "ENQCMD" }, { 0x7, 0, C, 30, "SGX-LC" },
+	{ 0x7, 0, C, 24, "bus-lock detection" }, { 0x7, 0, C, 29, "ENQCMD" },
+	{ 0x7, 0, C, 30, "SGX-LC" },
 	{ 0x7, 0, D, 5, "UINTR" }, { 0x7, 0, D, 18, "PCONFIG" }, { 0x7, 0, D, 19, "LBR" },
 	{ 0x80000001, 0, C, 2, "SVM" }, { 0x80000001, 0, C, 3, "extended APIC space" },
 	{ 0x80000001, 0, C, 10, "IBS" }, { 0x80000001, 0, C, 12, "SKINIT" },
@@ -73,7 +74,8 @@ static void test_never(void)
 
 	for (i = 0; i < ARRAY_SIZE(never); i++) {
 		const struct cpuid *r = get(never[i].leaf, never[i].subleaf);
-		u32 value = never[i].reg == A ? r->a : never[i].reg == B ? r->b : never[i].reg == C ? r->c : r->d;
+		u32 value = never[i].reg == A ? r->a : never[i].reg == B ? r->b :
+			never[i].reg == C ? r->c : r->d;
 
 		tap(!(value >> never[i].bit & 1), "%s is not offered", never[i].name);
 	}
@@ -93,7 +95,8 @@ static void test_sense(void)
 	tap(vendor.b && vendor.b == cpuid(0x80000000).b, "both ranges name the same vendor");
 	tap(vendor.a >= 1 && extended.a >= 0x80000008, "there are leaves to the address sizes");
 	tap(one.d >> 9 & 1, "there is a local APIC");
-	tap(one.d & 1 && one.d >> 4 & 1 && one.d >> 5 & 1 && one.d >> 6 & 1, "FPU, TSC, MSRs and PAE are there");
+	tap(one.d & 1 && one.d >> 4 & 1 && one.d >> 5 & 1 && one.d >> 6 & 1,
+	    "FPU, TSC, MSRs and PAE are there");
 	tap(cpuid(0x80000001).d >> 29 & 1, "long mode is there");
 	tap(cpuid(0x80000001).d >> 20 & 1, "no-execute is there");
 	tap(width >= 36 && width <= 52, "physical addresses have %u bits", width);

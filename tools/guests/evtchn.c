@@ -181,7 +181,8 @@ static void test_second_cpu(void)
 	tap(virq0 != virq1, "both have a timer's port");
 	event_count[virq0] = event_count[virq1] = 0;
 	vcpu_op(VCPUOP_stop_periodic_timer, 0, 0);
-	tap_equal(vcpu_op(VCPUOP_set_singleshot_timer, 1, &timer), -XEN_EINVAL, "a CPU cannot set another's");
+	tap_equal(vcpu_op(VCPUOP_set_singleshot_timer, 1, &timer), -XEN_EINVAL,
+		  "a CPU cannot set another's");
 	vcpu_op(VCPUOP_set_singleshot_timer, 0, &timer);
 	tap(wait_for(&event_count[virq0], 1, 10000), "its own it can");
 	tap_equal(event_count[virq1], 0, "the other's does not fire");
@@ -263,10 +264,12 @@ static void take_queue(unsigned int priority)
 		do {
 			old = READ_ONCE(words[port]);
 		} while (!__atomic_compare_exchange_n(&words[port], &(u32){ old },
-						      old & ~(1U << EVTCHN_FIFO_LINKED | EVTCHN_FIFO_LINK_MASK),
+						      old & ~(1U << EVTCHN_FIFO_LINKED |
+							      EVTCHN_FIFO_LINK_MASK),
 						      false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 		if (old >> EVTCHN_FIFO_PENDING & 1 && !(old >> EVTCHN_FIFO_MASKED & 1)) {
-			__atomic_and_fetch(&words[port], ~(1U << EVTCHN_FIFO_PENDING), __ATOMIC_SEQ_CST);
+			__atomic_and_fetch(&words[port], ~(1U << EVTCHN_FIFO_PENDING),
+					   __ATOMIC_SEQ_CST);
 			if (taken < ARRAY_SIZE(order))
 				order[taken] = port;
 			taken++;
@@ -382,7 +385,10 @@ static void test_fifo(void)
 		event_close(ports[i]);
 	/* More ports than the 2-level kind has. */
 	for (count = 0; count < ARRAY_SIZE(ports); count++) {
-		struct evtchn_alloc_unbound unbound = { .dom = DOMID_SELF, .remote_dom = DOMID_SELF };
+		struct evtchn_alloc_unbound unbound = {
+			.dom = DOMID_SELF,
+			.remote_dom = DOMID_SELF,
+		};
 
 		if (evtchn_op(EVTCHNOP_alloc_unbound, &unbound))
 			break;

@@ -66,7 +66,8 @@ static void make(struct state *state, u32 cpu, u32 round)
 static void enable(void)
 {
 	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
-	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (cpuid(1).c >> 26 & 1 ? CR4_OSXSAVE : 0));
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT |
+		  (cpuid(1).c >> 26 & 1 ? CR4_OSXSAVE : 0));
 	if (avx)
 		xsetbv_safe(0, 7);
 	__asm__ volatile("fninit");
@@ -133,7 +134,8 @@ void main(void)
 	/* Before anything is put in. */
 	store(&first);
 	memset(&empty, 0, sizeof(empty));
-	tap(!memcmp(first.ymm, empty.ymm, sizeof(empty.ymm)), "vector registers are empty at first");
+	tap(!memcmp(first.ymm, empty.ymm, sizeof(empty.ymm)),
+	    "vector registers are empty at first");
 	tap_equal(first.mxcsr, 0x1f80, "MXCSR is as after a reset");
 	__asm__ volatile("fnstcw %0" : "=m"(control));
 	tap_equal(control, 0x37f, "the x87 takes FNINIT");

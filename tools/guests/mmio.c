@@ -30,7 +30,8 @@ static void test_apic_writes(void)
 	u64 rcx;
 	void *at;
 
-	WRITES("mov r32 to memory", 0x10041, "movl %0, (%1)" :: "r"(0x10041), "r"(KEEPS) : "memory");
+	WRITES("mov r32 to memory", 0x10041, "movl %0, (%1)" :: "r"(0x10041),
+	       "r"(KEEPS) : "memory");
 	WRITES("mov r32 of the upper eight", 0x10042, "mov %k0, %%r9d; mov %%r9d, (%1)"
 	       :: "r"(0x10042), "r"(KEEPS) : "r9", "memory");
 	WRITES("mov imm32 to memory", 0x10043, "movl $0x10043, (%0)" :: "r"(KEEPS) : "memory");
@@ -83,9 +84,12 @@ static void test_apic_reads(void)
 	reset();
 	__asm__ volatile("movl (%1), %k0" : "+r"(got) : "r"(KEEPS) : "memory");
 	tap_equal(got, BASE_VALUE, "mov clears the upper half");
-	READS("mov from an absolute address", BASE_VALUE, "movabsl 0xfee00320, %%eax" : "=a"(got) :: "memory");
-	READS("add from memory", BASE_VALUE + 1, "movl $1, %k0; addl (%1), %k0" : "=&r"(got) : "r"(KEEPS) : "memory");
-	READS("and with memory", 0x30, "movl $0xff, %k0; andl (%1), %k0" : "=&r"(got) : "r"(KEEPS) : "memory");
+	READS("mov from an absolute address", BASE_VALUE,
+	      "movabsl 0xfee00320, %%eax" : "=a"(got) :: "memory");
+	READS("add from memory", BASE_VALUE + 1,
+	      "movl $1, %k0; addl (%1), %k0" : "=&r"(got) : "r"(KEEPS) : "memory");
+	READS("and with memory", 0x30,
+	      "movl $0xff, %k0; andl (%1), %k0" : "=&r"(got) : "r"(KEEPS) : "memory");
 	READS("movsxd", BASE_VALUE, "movslq (%1), %0" : "=r"(got) : "r"(KEEPS) : "memory");
 	reset();
 	__asm__ volatile("testl $0x10, (%1)" : "=@ccnz"(flag) : "r"(KEEPS) : "memory");
@@ -244,7 +248,8 @@ static void test_port_strings(void)
 	to = buffer;
 	count = 1500;
 	__asm__ volatile("rep insl" : "+D"(to), "+c"(count) : "d"(0x4f0) : "memory");
-	tap(!count && H(to) == H(buffer) + 6000 && buffer[5999] == 0xff && !buffer[6000], "1500 times insl");
+	tap(!count && H(to) == H(buffer) + 6000 && buffer[5999] == 0xff && !buffer[6000],
+	    "1500 times insl");
 	to = buffer;
 	__asm__ volatile("rep insb" : "+D"(to), "+c"(count) : "d"(0x4f0) : "memory");
 	tap(!count && H(to) == H(buffer), "0 times insb");
@@ -253,7 +258,8 @@ static void test_port_strings(void)
 	count = 0x100000002UL;
 	memset(buffer, 0, 64);
 	__asm__ volatile("addr32 rep insb" : "+D"(to), "+c"(count) : "d"(0x4f0) : "memory");
-	tap(!count && H(to) == H(buffer) + 2 && buffer[1] == 0xff && !buffer[2], "32-bit addresses and counter");
+	tap(!count && H(to) == H(buffer) + 2 && buffer[1] == 0xff && !buffer[2],
+	    "32-bit addresses and counter");
 	/* Of another segment. */
 	wrmsr(MSR_GS_BASE, 4);
 	from = buffer;
@@ -271,7 +277,8 @@ static void test_port_strings(void)
 	count = 6;
 	__asm__ volatile("rep insw" : "+D"(to), "+c"(count) : "d"(0x4f0) : "memory");
 	tap_equal(string_faults, 1, "INS to where nothing is mapped faults");
-	tap(string_fault_at == 0x100000000UL && string_fault_count == 4 && string_fault_to == 0x100000000UL,
+	tap(string_fault_at == 0x100000000UL && string_fault_count == 4 &&
+	    string_fault_to == 0x100000000UL,
 	    "after the iterations before");
 	tap(!count && H(to) == H(buffer) + 8, "and goes on where the handler says");
 	set_handler(VEC_PF, NULL);
@@ -282,7 +289,8 @@ static void test_port_strings(void)
 	__asm__ volatile("pushf; pop %0" : "=r"(flags));
 	step = flags | 1 << 8;
 	__asm__ volatile("push %3; push %2; popf; rep insb; popf"
-			 : "+D"(to), "+c"(count) : "r"(step), "r"(flags), "d"(0x4f0) : "memory", "cc");
+			 : "+D"(to), "+c"(count) : "r"(step), "r"(flags), "d"(0x4f0) : "memory",
+			 "cc");
 	set_handler(VEC_DB, NULL);
 	tap_equal(steps, 6, "single steps stop after each iteration");
 	tap(!count && H(to) == H(buffer) + 5, "and all are done");

@@ -25,7 +25,8 @@ static const struct {
 	{ MSR_STAR, "STAR" }, { MSR_LSTAR, "LSTAR" }, { MSR_CSTAR, "CSTAR" },
 	{ MSR_SFMASK, "SFMASK" }, { MSR_FS_BASE, "FS_BASE" }, { MSR_GS_BASE, "GS_BASE" },
 	{ MSR_KERNEL_GS_BASE, "KERNEL_GS_BASE" },
-	{ 0xc0010010, "SYSCFG", true }, { 0xc0010015, "HWCR", true }, { 0xc0011029, "DE_CFG", true },
+	{ 0xc0010010, "SYSCFG", true }, { 0xc0010015, "HWCR", true },
+	{ 0xc0011029, "DE_CFG", true },
 	{ 0xc0010114, "VM_CR", true },
 };
 
@@ -44,12 +45,15 @@ static void test_known(void)
 	for (i = 0; i < ARRAY_SIZE(readable); i++) {
 		if (readable[i].amd && !cpu_is_amd)
 			continue;
-		tap_equal(rdmsr_safe(readable[i].msr, &value), NO_FAULT, "%s can be read", readable[i].name);
+		tap_equal(rdmsr_safe(readable[i].msr, &value), NO_FAULT, "%s can be read",
+			  readable[i].name);
 		tap_note("%s is %llx", readable[i].name, (unsigned long long)value);
 	}
 	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
-		tap_equal(rdmsr_safe(unknown[i], &value), VEC_GP, "MSR %x cannot be read", unknown[i]);
-		tap_equal(wrmsr_safe(unknown[i], 0), VEC_GP, "MSR %x cannot be written", unknown[i]);
+		tap_equal(rdmsr_safe(unknown[i], &value), VEC_GP, "MSR %x cannot be read",
+			  unknown[i]);
+		tap_equal(wrmsr_safe(unknown[i], 0), VEC_GP, "MSR %x cannot be written",
+			  unknown[i]);
 	}
 }
 
@@ -71,7 +75,8 @@ static void test_canonical(void)
 
 	FAULTS(wrmsr_safe(MSR_LSTAR, 0x1000000000000000), "LSTAR: a non-canonical address faults");
 	FAULTS(wrmsr_safe(MSR_CSTAR, 0x1000000000000000), "CSTAR: a non-canonical address faults");
-	FAULTS(wrmsr_safe(MSR_FS_BASE, 0x1000000000000000), "FS_BASE: a non-canonical address faults");
+	FAULTS(wrmsr_safe(MSR_FS_BASE, 0x1000000000000000),
+	       "FS_BASE: a non-canonical address faults");
 	FAULTS(wrmsr_safe(MSR_KERNEL_GS_BASE, 0x1000000000000000),
 	       "KERNEL_GS_BASE: a non-canonical address faults");
 	FAULTS(wrmsr_safe(MSR_PAT, 2), "PAT: type 2 faults");
@@ -130,7 +135,8 @@ static void test_x2apic(void)
 		tap_skip("CPUID does not offer it", "x2APIC mode");
 		return;
 	}
-	WORKS(wrmsr_safe(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2APIC), "x2APIC mode is on");
+	WORKS(wrmsr_safe(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2APIC),
+	      "x2APIC mode is on");
 	WORKS(rdmsr_safe(0x802, &value), "the ID can be read");
 	FAULTS(wrmsr_safe(0x802, 0), "and not written");
 	FAULTS(wrmsr_safe(0x808, 0x100), "TPR: bit 8 faults");
@@ -143,8 +149,10 @@ static void test_x2apic(void)
 	FAULTS(wrmsr_safe(0x80f, 0x10000), "SVR: bit 16 faults");
 	FAULTS(wrmsr_safe(0x80d, 0), "LDR cannot be written");
 	FAULTS(rdmsr_safe(0x840, &value), "there is no register 0x40");
-	FAULTS(wrmsr_safe(MSR_APIC_BASE, base | APIC_BASE_ENABLE), "back to xAPIC mode at once faults");
-	WORKS(wrmsr_safe(MSR_APIC_BASE, base & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC)), "the APIC can be off");
+	FAULTS(wrmsr_safe(MSR_APIC_BASE, base | APIC_BASE_ENABLE),
+	       "back to xAPIC mode at once faults");
+	WORKS(wrmsr_safe(MSR_APIC_BASE, base & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC)),
+	      "the APIC can be off");
 	WORKS(wrmsr_safe(MSR_APIC_BASE, base), "and on again");
 }
 

@@ -23,7 +23,8 @@ static int undefined(void)
 static int locked(void)
 {
 	fault_begin();
-	__asm__ volatile("1: .byte 0xf0\n movl %%eax, (%0)\n2:\n" EXTABLE(1b, 2b) :: "r"(NOTHING) : "memory");
+	__asm__ volatile("1: .byte 0xf0\n movl %%eax, (%0)\n2:\n" EXTABLE(1b, 2b)
+			 :: "r"(NOTHING) : "memory");
 	return fault_end();
 }
 

@@ -122,9 +122,11 @@ void main(void)
 
 	for (i = 1; i < running; i++)
 		apic_icr(cpus[i].apic_id, ICR_FIXED | ICR_ASSERT | VEC_TICK);
-	tap_equal(how_many(ticks, running, 1), running - 1, "an interrupt reaches each CPU by its ID");
+	tap_equal(how_many(ticks, running, 1), running - 1,
+		  "an interrupt reaches each CPU by its ID");
 	apic_icr(0, ICR_FIXED | ICR_ASSERT | ICR_OTHERS | VEC_TICK);
-	tap_equal(how_many(ticks, running, 2), running - 1, "an interrupt reaches all others at once");
+	tap_equal(how_many(ticks, running, 2), running - 1,
+		  "an interrupt reaches all others at once");
 	apic_icr(0, ICR_FIXED | ICR_ASSERT | ICR_SELF | VEC_TICK);
 	tap(reaches(&ticks[0], 1), "an interrupt reaches the CPU itself");
 	apic_icr(0, ICR_FIXED | ICR_ASSERT | ICR_ALL | VEC_TICK);
@@ -138,7 +140,8 @@ void main(void)
 		for (good = 0, i = 0; i < running; i++)
 			good += vcpu_op(VCPUOP_is_up, i, 0) == 1;
 		tap_equal(good, running, "Xen says that all are up");
-		tap_equal(vcpu_op(VCPUOP_is_up, running + 500, 0), -XEN_ENOENT, "there are no more");
+		tap_equal(vcpu_op(VCPUOP_is_up, running + 500, 0), -XEN_ENOENT,
+			  "there are no more");
 	}
 
 	done = 0;

@@ -172,7 +172,8 @@ static void test_apic(bool x2apic)
 	apic_write(APIC_LVT_TIMER, VEC_TIMER | LVT_PERIODIC);
 	apic_ticks = 0;
 	apic_write(APIC_TIMER_INITIAL, (first - second) / 2);
-	tap(wait_for(&apic_ticks, 5, 30000), "%s: a periodic timer interrupts again and again", mode);
+	tap(wait_for(&apic_ticks, 5, 30000), "%s: a periodic timer interrupts again and again",
+	    mode);
 	apic_write(APIC_TIMER_INITIAL, 0);
 	wait_for(&apic_ticks, ~0U, 20);
 	apic_ticks = 0;

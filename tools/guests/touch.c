@@ -15,7 +15,8 @@ static bool is_empty(const u64 *page)
 	size_t count = PAGE_SIZE / sizeof(*page);
 	bool empty;
 
-	__asm__ volatile("repe scasq" : "+D"(page), "+c"(count), "=@cce"(empty) : "a"(0ULL) : "memory");
+	__asm__ volatile("repe scasq"
+			 : "+D"(page), "+c"(count), "=@cce"(empty) : "a"(0ULL) : "memory");
 	return empty;
 }
 
@@ -49,7 +50,8 @@ static void fill(u64 *page)
 
 static void check(u64 *page)
 {
-	if ((READ_ONCE(page[0]) != H(page) || READ_ONCE(page[511]) != ~H(page) || page[1]) && lost++ < 5)
+	if ((READ_ONCE(page[0]) != H(page) || READ_ONCE(page[511]) != ~H(page) || page[1]) &&
+	    lost++ < 5)
 		tap_note("page %p holds %lx and %lx", page, (ulong)page[0], (ulong)page[511]);
 }
 

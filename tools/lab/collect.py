@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Counts the results in the logs of test suites, honestly.
 
-Each LOG is a suite named after its file. It holds TAP (or the kernel's KTAP, or `cargo test` output) and,
-as its last line, `STATUS n`: how the suite's command ended. Counted are results, not suites: the nested
-ones where a test has them, the test itself where not. A planned result that never came is a failure; so
-are a suite that ended badly without saying why, one without a status, and one without any result.
+Each LOG is a suite named after its file. It holds TAP (or the kernel's KTAP, or `cargo test`
+output) and, as its last line, `STATUS n`: how the suite's command ended. Counted are results, not
+suites: the nested ones where a test has them, the test itself where not. A planned result that
+never came is a failure; so are a suite that ended badly without saying why, one without a status,
+and one without any result.
 
-Prints a table, then how the suites that failed ended, then the failures, each once with how often it came;
-writes `PASSED FAILED SKIPPED` to SUMMARY. Ends with status 1 if anything failed.
+Prints a table, then how the suites that failed ended, then the failures, each once with how often
+it came; writes `PASSED FAILED SKIPPED` to SUMMARY. Ends with status 1 if anything failed.
 
 usage: collect.py SUMMARY LOG...
 """

@@ -98,8 +98,8 @@ disk_was_full() { grep -qiE 'No space left on device|Disk quota exceeded|not eno
 # Prints one line about why a step failed that downloads or installs, and what to do; nothing if its log
 # shows none of the usual reasons.
 failure_reason() {
-	local network='Temporary failure|resolve host|Failed to fetch|Unable to connect|Could not connect|Connection (refused|reset)'
-	network="$network|Connection timed out|timed out|Network is unreachable|No route to host|Couldn't connect|spurious network"
+	local network='Temporary failure|resolve host|Failed to fetch|Unable to connect|(Could not|Couldn.t) connect'
+	network="$network|Connection (refused|reset)|timed out|Network is unreachable|No route to host|spurious network"
 	if disk_was_full "$1"; then
 		echo "the disk is full: $MORE_SPACE"
 	elif grep -qE 'NO_PUBKEY|is not signed|could not be verified|GPG error' "$1"; then

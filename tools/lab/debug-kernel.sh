@@ -45,7 +45,8 @@ make_debug_kernel() {
 	mkdir "$part/configs" "$part/build"
 	for name in "${DEBUG_CONFIGS[@]}"; do cp "$CHECKOUT/configs/$name.config" "$part/configs/"; done
 	mapfile -t binds < <(kernel_binds)
-	must_step "build the debug kernel" "debug kernel (KASAN, lockdep, kmemleak; about 2500 lines, 20 minutes on 2 processors)" "$log" \
+	must_step "build the debug kernel" \
+		"debug kernel (KASAN, lockdep, kmemleak; about 2500 lines, 20 minutes on 2 processors)" "$log" \
 		in_root "${binds[@]}" --rw "$part" /lab/debug -- bash -c "$BUILD_DEBUG_KERNEL" "$KERNEL_JOBS"
 }
 

@@ -65,7 +65,9 @@ class Collect(unittest.TestCase):
     def test_missing_results_fail(self):
         """counts a planned result that never came as a failure"""
         self.assertEqual(sums("1..3\nok 1 a\nSTATUS 0\n"), (1, 2, 0))
-        self.assertEqual(sums("1..1\n# 1..3\n# ok 1 a\nnot ok 1 t # exit=139\nSTATUS 1\n"), (1, 2, 0))
+        self.assertEqual(
+            sums("1..1\n# 1..3\n# ok 1 a\nnot ok 1 t # exit=139\nSTATUS 1\n"), (1, 2, 0)
+        )
 
     def test_killed_suite_fails(self):
         """counts a suite that was killed, that says nothing, or that fails in silence as a failure"""
@@ -129,9 +131,15 @@ class Collect(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             log = pathlib.Path(folder, "boot.log")
             filler = "".join(f"    [ 1.{n:06}] line {n}\n" for n in range(30))
-            log.write_text(f"1..3\nok 1 a\nvm: the machine ended\n    Kernel panic - not syncing\n{filler}STATUS 255\n")
+            log.write_text(
+                "1..3\nok 1 a\nvm: the machine ended\n    Kernel panic - not syncing\n"
+                f"{filler}STATUS 255\n"
+            )
             said = subprocess.run(
-                [LAB / "collect.py", pathlib.Path(folder, "sum"), log], stdout=subprocess.PIPE, text=True, check=False
+                [LAB / "collect.py", pathlib.Path(folder, "sum"), log],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=False,
             ).stdout
         self.assertIn("    vm: the machine ended\n", said)
         self.assertIn("    Kernel panic - not syncing\n", said)
@@ -147,14 +155,19 @@ class Collect(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             logs = {
                 "good": "1..1\nok 1 a\nSTATUS 0\n",
-                "bad": "first\n" + "x\n" * collect.ENDING + "1..3\nnot ok 1 b\nlast words\nSTATUS 1\n",
+                "bad": "first\n"
+                + "x\n" * collect.ENDING
+                + "1..3\nnot ok 1 b\nlast words\nSTATUS 1\n",
             }
             paths = [pathlib.Path(folder, f"{name}.log") for name in logs]
             for path in paths:
                 path.write_text(logs[path.stem], encoding="utf-8")
             summary = pathlib.Path(folder, "summary")
             done = subprocess.run(
-                [LAB / "collect.py", summary, *paths], stdout=subprocess.PIPE, text=True, check=False
+                [LAB / "collect.py", summary, *paths],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=False,
             )
             self.assertEqual(done.returncode, 1)
             self.assertEqual(summary.read_text(encoding="utf-8"), "1 3 0\n")
@@ -164,7 +177,9 @@ class Collect(unittest.TestCase):
             self.assertNotIn("    first", lines)
             self.assertNotIn("the end of good:", lines)
             self.assertEqual(lines.count("failed: bad: b"), 1)
-            self.assertEqual(lines.count("failed: bad: the suite: a planned result never came (2 times)"), 1)
+            self.assertEqual(
+                lines.count("failed: bad: the suite: a planned result never came (2 times)"), 1
+            )
 
 
 class GuestOutput(unittest.TestCase):
@@ -225,7 +240,9 @@ class Floors(unittest.TestCase):
 
     def test_down(self):
         """let imports go down"""
-        self.assertEqual(self.check(domain="use crate::{evtchn::A, mm::P2m};", mm="use crate::abi::X;"), [])
+        self.assertEqual(
+            self.check(domain="use crate::{evtchn::A, mm::P2m};", mm="use crate::abi::X;"), []
+        )
 
     def test_up(self):
         """see imports that go up, at their line"""
@@ -246,7 +263,9 @@ class Floors(unittest.TestCase):
         """let tests look anywhere"""
         source = "fn f() {}\n#[cfg(test)]\nmod tests { use crate::domain::D; }\n"
         self.assertEqual(self.check(mm=source), [])
-        self.assertEqual(self.check(mm="#[cfg(test)]\nmod world;", mm__world="use crate::run::R;"), [])
+        self.assertEqual(
+            self.check(mm="#[cfg(test)]\nmod world;", mm__world="use crate::run::R;"), []
+        )
 
 
 class Cache(unittest.TestCase):
@@ -265,7 +284,8 @@ class Cache(unittest.TestCase):
     def test_made_once(self):
         """makes an entry once when two runs want it"""
         with tempfile.TemporaryDirectory() as folder:
-            make = 'make() { echo x >>"$CACHE/made"; sleep 0.5; echo whole >"$1/f"; }; ensure_entry e-1 make'
+            make = """make() { echo x >>"$CACHE/made"; sleep 0.5; echo whole >"$1/f"; }
+                ensure_entry e-1 make"""
             script = f"({make}) & ({make}) & wait; cat $CACHE/e-1/f $CACHE/made"
             self.assertEqual(self.bash(folder, script).stdout, "whole\nx\n")
 
@@ -275,7 +295,9 @@ class Cache(unittest.TestCase):
             dies = 'make() { echo half >"$1/f"; exit 9; }; ensure_entry e-1 make'
             self.assertEqual(self.bash(folder, dies).returncode, 9)
             self.assertFalse(pathlib.Path(folder, "e-1").exists())
-            whole = 'make() { [ ! -e "$1/f" ]; echo whole >"$1/f"; }; ensure_entry e-1 make; cat $CACHE/e-1/f'
+            whole = """make() { [ ! -e "$1/f" ]; echo whole >"$1/f"; }
+                ensure_entry e-1 make
+                cat $CACHE/e-1/f"""
             self.assertEqual(self.bash(folder, whole).stdout, "whole\n")
             self.assertFalse(pathlib.Path(folder, "part-e-1").exists())
 
@@ -346,7 +368,12 @@ class Missing(unittest.TestCase):
             (path / name).chmod(0o755)
         env = {"OXEN_CACHE": str(self.folder / "cache"), **(env or {}), "PATH": str(path)}
         return subprocess.run(
-            [lab, *command], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+            [lab, *command],
+            env=env,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
 
     def one_line(self, done, pattern, status=1):
@@ -356,17 +383,24 @@ class Missing(unittest.TestCase):
 
     def test_machine(self):
         """names the architecture when it is another"""
-        self.one_line(self.run_lab("root", uname="echo Linux aarch64"), "this is Linux aarch64: .*x86-64")
+        self.one_line(
+            self.run_lab("root", uname="echo Linux aarch64"), "this is Linux aarch64: .*x86-64"
+        )
 
     def test_tool(self):
         """names the program that the host lacks"""
-        self.one_line(self.run_lab("root", without=("flock", "unshare")), "this host has no flock unshare: install")
+        self.one_line(
+            self.run_lab("root", without=("flock", "unshare")),
+            "this host has no flock unshare: install",
+        )
 
     def test_place(self):
         """says that a checkout cannot lie below a name with a space"""
         here = self.folder / "a b" / "tools" / "lab"
         shutil.copytree(LAB, here)
-        self.one_line(self.run_lab("root", lab=here / "lab"), "the kernel's build cannot work in '.*a b'")
+        self.one_line(
+            self.run_lab("root", lab=here / "lab"), "the kernel's build cannot work in '.*a b'"
+        )
 
     def test_not_root(self):
         """says that it needs root when there is no sudo"""
@@ -379,24 +413,38 @@ class Missing(unittest.TestCase):
 
     def test_cache_refused(self):
         """says that it cannot write to the cache"""
-        self.one_line(self.run_lab("root", env={"OXEN_CACHE": "/proc/none"}), "cannot write to /proc/none")
+        self.one_line(
+            self.run_lab("root", env={"OXEN_CACHE": "/proc/none"}), "cannot write to /proc/none"
+        )
 
     def test_little_space(self):
         """says how much space is missing"""
         done = self.run_lab("root", df="echo Free; echo x x x 10 x")
-        self.one_line(done, "no space for the build root: 3500 MiB are needed and .* has 10; .*OXEN_CACHE")
+        self.one_line(
+            done, "no space for the build root: 3500 MiB are needed and .* has 10; .*OXEN_CACHE"
+        )
 
     def test_full_disk(self):
         """says so on a disk that is full in truth"""
         cache = self.folder / "cache"
         cache.mkdir()
-        script = f"mount -t tmpfs -o size=64k tmpfs {cache} && (yes >{cache}/full || exec {LAB}/lab root)"
-        enter = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c", script]
+        script = f"""mount -t tmpfs -o size=64k tmpfs {cache} || exit
+            yes >{cache}/full || exec {LAB}/lab root"""
+        enter = [
+            "unshare",
+            "--mount",
+            *([] if os.getuid() == 0 else ["--map-root-user"]),
+            "sh",
+            "-c",
+            script,
+        ]
         env = {**os.environ, "OXEN_CACHE": str(cache)}
         done = subprocess.run(enter, env=env, capture_output=True, text=True, check=False)
         if done.returncode != 1 or "unshare" in done.stderr or "mount:" in done.stderr:
             self.skipTest("this user may not mount")
-        self.assertRegex(done.stderr, r"(?m)^oxen: (no space for the build root|cannot write).*OXEN_CACHE.*\n\Z")
+        self.assertRegex(
+            done.stderr, r"(?m)^oxen: (no space for the build root|cannot write).*OXEN_CACHE.*\n\Z"
+        )
 
     def test_no_apt(self):
         """names mmdebstrap when the host has neither it nor apt"""
@@ -405,7 +453,9 @@ class Missing(unittest.TestCase):
 
     def test_no_network(self):
         """says that the mirror cannot be reached"""
-        says = "echo 'W: Failed to fetch http://mirror/ Temporary failure resolving mirror'; exit 100"
+        says = (
+            "echo 'W: Failed to fetch http://mirror/ Temporary failure resolving mirror'; exit 100"
+        )
         unshare = 'shift; exec "$@"'
         done = self.run_lab("root", df=self.PLENTY, unshare=unshare, mmdebstrap=says)
         self.one_line(done, "cannot make the build root: the network .*OXEN_MIRROR")
@@ -426,13 +476,20 @@ class Missing(unittest.TestCase):
         log = self.folder / "log"
 
         def attempt(text):
-            script = f'. "{LAB}/common.sh"; fails() {{ echo "{text}"; return 3; }}; must_step try title "{log}" fails'
-            return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+            script = f""". "{LAB}/common.sh"
+                fails() {{ echo "{text}"; return 3; }}
+                must_step try title "{log}" fails"""
+            return subprocess.run(
+                ["bash", "-c", script], capture_output=True, text=True, check=False
+            )
 
         for text, expected in reasons.items():
             self.one_line(attempt(text), expected)
         done = attempt("something else")
-        self.assertRegex(done.stderr, r"\A    something else\n==> title: failed \(status 3\)[^\n]*\noxen: cannot try: ")
+        self.assertRegex(
+            done.stderr,
+            r"\A    something else\n==> title: failed \(status 3\)[^\n]*\noxen: cannot try: ",
+        )
 
     def test_no_script(self):
         """says that there is no script, and no terminal"""
@@ -450,7 +507,9 @@ class Missing(unittest.TestCase):
         def find(asked):
             script = f'. "{LAB}/accel.sh"; kvm_works() {{ return 1; }}; find_accel'
             env = {**os.environ, "OXEN_ACCEL": asked}
-            return subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=False)
+            return subprocess.run(
+                ["bash", "-c", script], env=env, capture_output=True, text=True, check=False
+            )
 
         self.assertEqual(find("").stdout, "tcg\n")
         self.assertEqual(find("tcg").stdout, "tcg\n")
@@ -468,7 +527,9 @@ class OwnKernel(unittest.TestCase):
 
     def check(self, env=None, rustc=RUSTC, release="7.2.5-mine", config=(), remove=()):
         """Makes a build folder that is right but for what the arguments change, and lets it be looked at."""
-        options = dict(line.split("=", 1) for line in self.REQUIRED.split("\n") if line.startswith("CONFIG_"))
+        options = dict(
+            line.split("=", 1) for line in self.REQUIRED.split("\n") if line.startswith("CONFIG_")
+        )
         options.update(CONFIG_X86_64="y", CONFIG_CC_IS_GCC="y", CONFIG_EVENT_TRACING="y")
         options.update(CONFIG_RUSTC_VERSION_TEXT=f'"{self.RUSTC}"')
         options.update(config)
@@ -476,7 +537,9 @@ class OwnKernel(unittest.TestCase):
             "Makefile": "",
             "Module.symvers": "x",
             "include/config/kernel.release": release + "\n",
-            "include/config/auto.conf": "".join(f"{name}={is_}\n" for name, is_ in options.items() if is_),
+            "include/config/auto.conf": "".join(
+                f"{name}={is_}\n" for name, is_ in options.items() if is_
+            ),
             "rust/libkernel.rmeta": "",
             "bin/rustc": f"#!/bin/sh\necho '{rustc}'\n",
             "bin/bindgen": "#!/bin/sh\n",
@@ -542,7 +605,9 @@ class OwnKernel(unittest.TestCase):
         """is accepted with a warning when it lacks what is not needed to build"""
         done = self.check(config={"CONFIG_DEBUG_FS": "", "CONFIG_KVM_INTEL": ""})
         self.assertEqual(done.returncode, 0)
-        self.assertRegex(done.stderr, r"\Aoxen: warning: this kernel lacks CONFIG_DEBUG_FS, see .*\n\Z")
+        self.assertRegex(
+            done.stderr, r"\Aoxen: warning: this kernel lacks CONFIG_DEBUG_FS, see .*\n\Z"
+        )
 
 
 class Tap(unittest.TestResult):

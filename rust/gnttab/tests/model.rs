@@ -34,9 +34,10 @@ fn gref() -> impl Strategy<Value = u32> {
 
 fn op() -> impl Strategy<Value = Op> {
     let domain = || 0..DOMAINS;
+    let flags = || prop_oneof![6 => Just(1_u16), 1 => 0_u16..8];
 
     prop_oneof![
-        6 => (domain(), 0_u32..4, prop_oneof![6 => Just(1_u16), 1 => 0_u16..8], 0_u16..4, 0_u32..100)
+        6 => (domain(), 0_u32..4, flags(), 0_u16..4, 0_u32..100)
             .prop_map(|(d, r, flags, to, frame)| Op::Grant(d, r, flags, to, frame)),
         2 => (domain(), 0_u32..4, any::<bool>()).prop_map(|(d, r, ro)| Op::SetReadonly(d, r, ro)),
         8 => (domain(), domain(), gref(), any::<bool>())

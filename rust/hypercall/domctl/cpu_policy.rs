@@ -81,7 +81,8 @@ pub(super) fn get(call: &mut Call<'_>, domain: &Domain) -> Result {
     call.answer(&ask)
 }
 
-/// `XEN_DOMCTL_set_cpu_policy`: changes what the tool lists. On an error the answer tells which leaf or MSR it is about.
+/// `XEN_DOMCTL_set_cpu_policy`: changes what the tool lists. On an error the answer tells which leaf or MSR it is
+/// about.
 ///
 /// # Errors
 ///

@@ -37,7 +37,8 @@ const CR0_CD: u64 = 1 << 30;
 const CR0_NW: u64 = 1 << 29;
 /// CR0: the bits that mean something: PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG.
 const CR0_KNOWN: u64 = 0x3f | 1 << 16 | 1 << 18 | CR0_NW | CR0_CD | CR0_PG;
-/// RFLAGS: the bits that a program can have set: CF, PF, AF, ZF, SF, TF, IF, DF, OF, IOPL, NT, RF, VM, AC, VIF, VIP, ID.
+/// RFLAGS: the bits that a program can have set: CF, PF, AF, ZF, SF, TF, IF, DF, OF, IOPL, NT, RF, VM, AC, VIF, VIP,
+/// ID.
 const RFLAGS_KNOWN: u64 = 0x003f_7fd5;
 /// RFLAGS: the bit that is always set.
 const RFLAGS_ONE: u64 = 2;
@@ -523,7 +524,8 @@ pub(super) mod tests {
             let mut saved = HwCpu::new_zeroed();
             save(&mut saved, &first, 7);
             prop_assert_eq!(saved.tsc, 7);
-            prop_assert_eq!((saved.rax, saved.rsp, saved.r15), (record.rax, record.rsp, record.r15));
+            let some = |cpu: &HwCpu| (cpu.rax, cpu.rsp, cpu.r15);
+            prop_assert_eq!(some(&saved), some(&record));
             let second = try_load(&saved).unwrap();
             let mut again = HwCpu::new_zeroed();
             save(&mut again, &second, 7);

@@ -65,8 +65,8 @@ pub(super) fn scheduler_op(call: &mut Call<'_>) -> Result {
 ///
 /// # Errors
 ///
-/// `ENOENT` for a pool after the last, `EOPNOTSUPP` for making or changing one, `EINVAL` and `ESRCH` for moving a domain
-/// that cannot be, `ENOSYS`, `EFAULT`, `ENOMEM`.
+/// `ENOENT` for a pool after the last, `EOPNOTSUPP` for making or changing one, `EINVAL` and `ESRCH` for moving a
+/// domain that cannot be, `ENOSYS`, `EFAULT`, `ENOMEM`.
 pub(super) fn cpupool_op(call: &mut Call<'_>) -> Result {
     let mut ask: CpupoolOp = call.payload()?;
     match ask.op {

@@ -8,8 +8,8 @@
  * 48 to 55 are for the architecture; Xen has two of its own there.
  */
 static const u32 absent[] = {
-	0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 14, 16, 19, 22, 23, 25, 28, 30, 31, 37, 38, 43, 44, 45, 46,
-	47, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 255, 256, 0xffff,
+	0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 14, 16, 19, 22, 23, 25, 28, 30, 31, 37, 38, 43, 44, 45,
+	46, 47, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 255, 256, 0xffff,
 	0x7fffffff, 0x80000000, 0xffffffff,
 };
 
@@ -52,7 +52,8 @@ void test_registers(void)
 			 "mov %%esi, seen; mov %%edi, seen + 4; mov %%ebp, seen + 8; popa"
 			 :: [op] "i"(__HYPERVISOR_xen_version) : "memory", "cc");
 #endif
-	tap(!memcmp(seen, kept, sizeof(kept)), "a hypercall leaves registers that are not its own alone");
+	tap(!memcmp(seen, kept, sizeof(kept)),
+	    "a hypercall leaves registers that are not its own alone");
 	tap_equal(flags_after, flags_before, "a hypercall leaves the flags alone");
 }
 
@@ -69,7 +70,8 @@ void test_user(void)
 	for (i = 0; i < 64; i++)
 		tap_equal((long)user_call(user_hypercall, i), -XEN_EPERM,
 			  "hypercall %u from CPL 3 is -XEN_EPERM", i);
-	tap_equal((long)user_call(user_hypercall, ~0UL), -XEN_EPERM, "and so is one that does not exist");
+	tap_equal((long)user_call(user_hypercall, ~0UL), -XEN_EPERM,
+		  "and so is one that does not exist");
 }
 
 void test_addresses(void)

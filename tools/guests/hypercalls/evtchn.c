@@ -25,7 +25,8 @@ void test_evtchn(void)
 	for (i = 1; i <= 13; i++) {
 		if (i == 2 || i == 9 || i == 11)
 			continue;
-		tap_equal(evtchn_op(i, NOWHERE), -XEN_EFAULT, "evtchn_op(%u, NOWHERE) is -XEN_EFAULT", i);
+		tap_equal(evtchn_op(i, NOWHERE), -XEN_EFAULT,
+			  "evtchn_op(%u, NOWHERE) is -XEN_EFAULT", i);
 	}
 	IS(0, evtchn_op(EVTCHNOP_alloc_unbound, &unbound));
 	port = unbound.port;
@@ -128,7 +129,8 @@ void test_evtchn(void)
 	IS(-XEN_EINVAL, evtchn_op(EVTCHNOP_init_control, &control));
 	control.offset = 0;
 	control.control_gfn = 1 << 24;
-	tap(evtchn_op(EVTCHNOP_init_control, &control) < 0, "no control block where there is no memory");
+	tap(evtchn_op(EVTCHNOP_init_control, &control) < 0,
+	    "no control block where there is no memory");
 	IS(-XEN_EOPNOTSUPP, evtchn_op(EVTCHNOP_expand_array, &expand));
 	priority.port = port;
 	priority.priority = 7;

@@ -39,7 +39,8 @@ void test_hvm(void)
 	REFUSED(hvm_op(HVMOP_get_param, &param), -XEN_EPERM, -XEN_EINVAL);
 	REFUSED(hvm_op(HVMOP_set_param, &param), -XEN_EPERM, -XEN_EINVAL);
 	for (i = 0; i < HVM_NR_PARAMS; i++)
-		tap_equal(hvm_param(i, &value), param_answers[i], "get_param(%u) is %d", i, param_answers[i]);
+		tap_equal(hvm_param(i, &value), param_answers[i], "get_param(%u) is %d", i,
+			  param_answers[i]);
 	IS(0, hvm_param(HVM_PARAM_CALLBACK_IRQ, &value));
 	IS(0, hvm_param(HVM_PARAM_STORE_PFN, &value));
 	IS(0, hvm_param(HVM_PARAM_CONSOLE_PFN, &value));
@@ -71,7 +72,8 @@ void test_hvm(void)
 	REFUSED(hvm_op(HVMOP_altp2m, NOWHERE), -XEN_EOPNOTSUPP, -XEN_ENOSYS);
 	/* Those that moved to dm_op, or went away. */
 	for (i = 2; i < 23; i++)
-		if (i != HVMOP_flush_tlbs && (i < 9 || i > 11) && i != 14 && i != HVMOP_get_mem_type)
+		if (i != HVMOP_flush_tlbs && (i < 9 || i > 11) && i != 14 &&
+		    i != HVMOP_get_mem_type)
 			tap_equal(hvm_op(i, NOWHERE), -XEN_ENOSYS, "hvm_op(%u) is -XEN_ENOSYS", i);
 	IS(-XEN_ENOSYS, hvm_op(26, page));
 	IS(-XEN_ENOSYS, hvm_op(0x7fffffff, page));

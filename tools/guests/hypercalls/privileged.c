@@ -55,8 +55,10 @@ void test_privileged(void)
 		if (i == PHYSDEVOP_map_pirq || i == PHYSDEVOP_unmap_pirq)
 			REFUSED(DO(physdev_op, i, NOWHERE, 0), -XEN_EFAULT, -XEN_ENOSYS);
 		else
-			tap_equal(DO(physdev_op, i, page, 0), -XEN_ENOSYS, "physdev_op(%u) is -XEN_ENOSYS", i);
-	tap(hypercall(__HYPERVISOR_mmuext_op, H(NOWHERE), 1, 0, DOMID_SELF, 0) < 0, "mmuext_op is refused");
+			tap_equal(DO(physdev_op, i, page, 0), -XEN_ENOSYS,
+				  "physdev_op(%u) is -XEN_ENOSYS", i);
+	tap(hypercall(__HYPERVISOR_mmuext_op, H(NOWHERE), 1, 0, DOMID_SELF, 0) < 0,
+	    "mmuext_op is refused");
 	/* What a Xen may be built without. */
 	REFUSED(DO(xenpmu_op, XENPMU_init, &pmu, 0), -XEN_EOPNOTSUPP, -XEN_ENOSYS);
 	REFUSED(DO(argo_op, 1, page, 0), -XEN_ENOSYS, -XEN_EOPNOTSUPP);

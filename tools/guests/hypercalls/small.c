@@ -32,7 +32,8 @@ void test_version(void)
 	memset(text, 'x', sizeof(text));
 	IS(0, xen_version(XENVER_capabilities, text));
 #ifdef __x86_64__
-	tap(!memcmp(text, "xen-3.0-x86_64", 14) || !memcmp(text, "hvm-3.0", 7), "capabilities name ABIs");
+	tap(!memcmp(text, "xen-3.0-x86_64", 14) || !memcmp(text, "hvm-3.0", 7),
+	    "capabilities name ABIs");
 #endif
 	IS(-XEN_EFAULT, xen_version(XENVER_capabilities, NOWHERE));
 	memset(text, 'x', sizeof(text));
@@ -45,10 +46,13 @@ void test_version(void)
 	tap(features.submap >> XENFEAT_auto_translated_physmap & 1, "feature: auto-translated");
 	tap(features.submap >> XENFEAT_hvm_callback_vector & 1, "feature: callback vector");
 	tap(features.submap >> XENFEAT_hvm_safe_pvclock & 1, "feature: safe pvclock");
-	tap(features.submap >> XENFEAT_memory_op_vnode_supported & 1, "feature: vnodes in memory_op");
+	tap(features.submap >> XENFEAT_memory_op_vnode_supported & 1,
+	    "feature: vnodes in memory_op");
 	tap(features.submap >> XENFEAT_not_direct_mapped & 1, "feature: not direct-mapped");
-	tap(features.submap >> XENFEAT_runstate_phys_area & 1, "R-13 feature: runstate by physical address");
-	tap(features.submap >> XENFEAT_vcpu_time_phys_area & 1, "R-13 feature: time by physical address");
+	tap(features.submap >> XENFEAT_runstate_phys_area & 1,
+	    "R-13 feature: runstate by physical address");
+	tap(features.submap >> XENFEAT_vcpu_time_phys_area & 1,
+	    "R-13 feature: time by physical address");
 	tap(!(features.submap >> XENFEAT_dom0 & 1), "feature: not the control domain");
 	tap(!(features.submap >> XENFEAT_hvm_pirqs & 1), "feature: no physical interrupts");
 	features.submap_idx = 1;
@@ -70,7 +74,8 @@ void test_version(void)
 	/* 11 to 14 are the texts again, of any length. */
 	for (i = 11; i < 20; i++) {
 		rc = xen_version(i, NOWHERE);
-		tap(rc == -XEN_ENOSYS || (i < 14 && rc == -XEN_EFAULT) || (i == 14 && rc == -XEN_EPERM),
+		tap(rc == -XEN_ENOSYS || (i < 14 && rc == -XEN_EFAULT) ||
+		    (i == 14 && rc == -XEN_EPERM),
 		    "xen_version(%u, NOWHERE) is refused", i);
 	}
 	IS(-XEN_ENOSYS, xen_version(0x7fffffff, 0));
@@ -92,7 +97,8 @@ void test_multicall(void)
 	calls[3].op = __HYPERVISOR_xen_version;
 	calls[3].args[0] = XENVER_pagesize;
 	IS(0, DO(multicall, calls, 4, 0));
-	tap_equal((long)calls[0].result, xen_version(XENVER_version, 0), "the first of several calls");
+	tap_equal((long)calls[0].result, xen_version(XENVER_version, 0),
+		  "the first of several calls");
 	tap_equal((long)calls[1].result, -XEN_ENOSYS, "one that does not exist");
 	tap_equal((long)calls[2].result, -XEN_EFAULT, "one that fails");
 	tap_equal((long)calls[3].result, 4096, "one after a failed one");

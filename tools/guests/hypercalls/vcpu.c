@@ -21,12 +21,14 @@ void test_vcpu(void)
 	IS(0, vcpu_op(VCPUOP_get_runstate_info, 0, &runstate));
 	tap_equal(runstate.state, RUNSTATE_running, "who asks is running");
 	IS(-XEN_EFAULT, vcpu_op(VCPUOP_get_runstate_info, 0, NOWHERE));
-	tap(runstate.time[RUNSTATE_running] + runstate.time[RUNSTATE_runnable], "and has been for a while");
+	tap(runstate.time[RUNSTATE_running] + runstate.time[RUNSTATE_runnable],
+	    "and has been for a while");
 
 	area.addr.p = (ulong)&runstate;
 	memset(&runstate, 0xff, sizeof(runstate));
 	IS(0, vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area));
-	tap_equal(READ_ONCE(runstate.state), RUNSTATE_running, "R-5 the area is filled before the call returns");
+	tap_equal(READ_ONCE(runstate.state), RUNSTATE_running,
+		  "R-5 the area is filled before the call returns");
 	IS(-XEN_EFAULT, vcpu_op(VCPUOP_register_runstate_memory_area, 0, NOWHERE));
 	area.addr.p = 0;
 	IS(0, vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area));
@@ -34,13 +36,15 @@ void test_vcpu(void)
 	area.addr.p = (ulong)&runstate;
 	memset(&runstate, 0xff, sizeof(runstate));
 	IS(0, vcpu_op(VCPUOP_register_runstate_phys_area, 0, &area));
-	tap_equal(READ_ONCE(runstate.state), RUNSTATE_running, "R-1 so is one given by its physical address");
+	tap_equal(READ_ONCE(runstate.state), RUNSTATE_running,
+		  "R-1 so is one given by its physical address");
 	area.addr.p = (ulong)page + PAGE_SIZE - 8;
 	IS(-XEN_ENXIO, vcpu_op(VCPUOP_register_runstate_phys_area, 0, &area));
 	area.addr.p = (ulong)page + 1;
 	IS(-XEN_ENXIO, vcpu_op(VCPUOP_register_runstate_phys_area, 0, &area));
 	area.addr.p = (ulong)HOLE;
-	tap(vcpu_op(VCPUOP_register_runstate_phys_area, 0, &area) < 0, "not where there is no memory");
+	tap(vcpu_op(VCPUOP_register_runstate_phys_area, 0, &area) < 0,
+	    "not where there is no memory");
 	memset(&area, 0xff, sizeof(area));
 	IS(0, vcpu_op(VCPUOP_register_runstate_phys_area, 0, &area));
 

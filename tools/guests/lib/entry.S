@@ -9,7 +9,9 @@ trap_entries:
 	.rept 256
 	.balign 16
 	/* Where the processor pushes no error code, one for it (APM volume 2, 8.2). */
-	.if (vector != 8) && (vector < 10 || vector > 14) && (vector != 17) && (vector != 21) && (vector != 29) && (vector != 30)
+	.set pushes, (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17)
+	.set pushes, pushes || (vector == 21) || (vector == 29) || (vector == 30)
+	.if !pushes
 	push $0
 	.endif
 #ifdef __x86_64__

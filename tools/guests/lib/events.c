@@ -60,12 +60,14 @@ bool event_is_masked(evtchn_port_t port)
 
 bool event_is_pending(evtchn_port_t port)
 {
-	return READ_ONCE(shared_info->evtchn_pending[port / (sizeof(xen_ulong_t) * 8)]) & bit_of(port);
+	return READ_ONCE(shared_info->evtchn_pending[port / (sizeof(xen_ulong_t) * 8)]) &
+		bit_of(port);
 }
 
 void event_clear(evtchn_port_t port)
 {
-	__atomic_and_fetch(&shared_info->evtchn_pending[port / (sizeof(xen_ulong_t) * 8)], ~bit_of(port),
+	__atomic_and_fetch(&shared_info->evtchn_pending[port / (sizeof(xen_ulong_t) * 8)],
+			   ~bit_of(port),
 			   __ATOMIC_SEQ_CST);
 }
 

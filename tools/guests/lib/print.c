@@ -177,8 +177,10 @@ int vsnprintf(char *buffer, size_t size, const char *format, va_list args)
 			break;
 		case 'd':
 		case 'i':
-			number = longs > 1 ? va_arg(args, s64) : longs ? va_arg(args, long) : va_arg(args, int);
-			put_number(&out, number < 0 ? -number : number, 10, number < 0, width, fill);
+			number = longs > 1 ? va_arg(args, s64) : longs ? va_arg(args, long) :
+				va_arg(args, int);
+			put_number(&out, number < 0 ? -number : number, 10, number < 0, width,
+				   fill);
 			break;
 		case 'u':
 		case 'x':

@@ -60,7 +60,8 @@ bool memory_is_used(u64 address)
 	    page_within(address, H(start_info), sizeof(*start_info)) ||
 	    page_within(address, start_info->memmap_paddr,
 			start_info->memmap_entries * sizeof(struct hvm_memmap_table_entry)) ||
-	    page_within(address, start_info->modlist_paddr, start_info->nr_modules * sizeof(*module)))
+	    page_within(address, start_info->modlist_paddr,
+			start_info->nr_modules * sizeof(*module)))
 		return true;
 	if (start_info->cmdline_paddr &&
 	    page_within(address, start_info->cmdline_paddr,

@@ -5,7 +5,10 @@
 
 struct cpu cpus[MAX_CPUS];
 
-enum { SEL_CODE = 0x08, SEL_DATA = 0x10, SEL_TSS = 0x18, SEL_USER_DATA = 0x2b, SEL_USER_CODE = 0x33 };
+enum {
+	SEL_CODE = 0x08, SEL_DATA = 0x10, SEL_TSS = 0x18, SEL_USER_DATA = 0x2b,
+	SEL_USER_CODE = 0x33,
+};
 
 struct gate {
 #ifdef __x86_64__
@@ -94,7 +97,8 @@ void trap_init(struct cpu *cpu)
 	tss->ss0 = SEL_DATA;
 #endif
 	gdt[2] = 0x00cf93000000ffff;
-	gdt[3] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89ULL << 40 | (base >> 24 & 0xff) << 56;
+	gdt[3] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89ULL << 40 |
+		(base >> 24 & 0xff) << 56;
 	gdt[5] = 0x00cff3000000ffff;
 	tss->io_map = sizeof(*tss);
 	__asm__ volatile("lgdt %0" :: "m"(gdt_pointer));
@@ -171,7 +175,8 @@ int rdmsr_safe(u32 msr, u64 *value)
 	u32 lo = 0, hi = 0;
 
 	fault_begin();
-	__asm__ volatile("1: rdmsr\n2:\n" EXTABLE(1b, 2b) : "+a"(lo), "+d"(hi) : "c"(msr) : "memory");
+	__asm__ volatile("1: rdmsr\n2:\n" EXTABLE(1b, 2b)
+			 : "+a"(lo), "+d"(hi) : "c"(msr) : "memory");
 	*value = (u64)hi << 32 | lo;
 	return fault_end();
 }
@@ -218,7 +223,8 @@ int read32_safe(const volatile u32 *address, u32 *value)
 	u32 result = 0;
 
 	fault_begin();
-	__asm__ volatile("1: movl %1, %0\n2:\n" EXTABLE(1b, 2b) : "+r"(result) : "m"(*address) : "memory");
+	__asm__ volatile("1: movl %1, %0\n2:\n" EXTABLE(1b, 2b)
+			 : "+r"(result) : "m"(*address) : "memory");
 	*value = result;
 	return fault_end();
 }
@@ -226,7 +232,8 @@ int read32_safe(const volatile u32 *address, u32 *value)
 int write32_safe(volatile u32 *address, u32 value)
 {
 	fault_begin();
-	__asm__ volatile("1: movl %1, %0\n2:\n" EXTABLE(1b, 2b) : "=m"(*address) : "r"(value) : "memory");
+	__asm__ volatile("1: movl %1, %0\n2:\n" EXTABLE(1b, 2b)
+			 : "=m"(*address) : "r"(value) : "memory");
 	return fault_end();
 }
 

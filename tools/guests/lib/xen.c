@@ -20,7 +20,8 @@ void xen_detect(void)
 		return;
 	for (base = 0x40000000; base < 0x40010000; base += 0x100) {
 		r = cpuid(base);
-		if (r.b == 0x566e6558 && r.c == 0x65584d4d && r.d == 0x4d4d566e && r.a >= base + 2) {
+		if (r.b == 0x566e6558 && r.c == 0x65584d4d && r.d == 0x4d4d566e &&
+		    r.a >= base + 2) {
 			on_xen = true;
 			xen_cpuid_base = base;
 			return;
@@ -37,17 +38,21 @@ long hypercall(ulong op, ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)
 	register ulong r8 __asm__("r8") = a5;
 
 	if (cpu_is_amd)
-		__asm__ volatile("vmmcall" : "+a"(op), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10), "+r"(r8)
+		__asm__ volatile("vmmcall"
+				 : "+a"(op), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10), "+r"(r8)
 				 :: "memory");
 	else
-		__asm__ volatile("vmcall" : "+a"(op), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10), "+r"(r8)
+		__asm__ volatile("vmcall"
+				 : "+a"(op), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10), "+r"(r8)
 				 :: "memory");
 #else
 	if (cpu_is_amd)
-		__asm__ volatile("vmmcall" : "+a"(op), "+b"(a1), "+c"(a2), "+d"(a3), "+S"(a4), "+D"(a5)
+		__asm__ volatile("vmmcall"
+				 : "+a"(op), "+b"(a1), "+c"(a2), "+d"(a3), "+S"(a4), "+D"(a5)
 				 :: "memory");
 	else
-		__asm__ volatile("vmcall" : "+a"(op), "+b"(a1), "+c"(a2), "+d"(a3), "+S"(a4), "+D"(a5)
+		__asm__ volatile("vmcall"
+				 : "+a"(op), "+b"(a1), "+c"(a2), "+d"(a3), "+S"(a4), "+D"(a5)
 				 :: "memory");
 #endif
 	return op;
