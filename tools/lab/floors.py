@@ -31,7 +31,6 @@ FLOORS = {
     "emulate": 2,
     "hw": 2,
     "livepatch": 2,
-    "trace": 2,
     "xsm": 2,
     "abi": 1,
     "sys": 1,
