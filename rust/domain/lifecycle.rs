@@ -151,11 +151,13 @@ impl Domain {
     ///
     /// `EINVAL` if the domain is not paused.
     pub(crate) fn unpause(&self) -> Result {
-        {
+        let count = {
             let mut life = self.life.lock();
             life.paused = life.paused.checked_sub(1).ok_or(EINVAL)?;
             life.created = true;
-        }
+            life.paused
+        };
+        trace::domain_event(self.id(), DomainEvent::Unpaused, count);
         self.kick_all();
         Ok(())
     }
