@@ -175,12 +175,14 @@ impl Lapic {
     }
 
     /// Does what a power cycle does: [`Self::init`], and APIC_BASE goes back to its first value.
+    #[cfg(test)]
     pub(crate) fn reset(&mut self, shared: &LapicShared) {
         self.base = base::reset_value(self.config.bsp);
         self.reset_registers(shared);
     }
 
     /// Returns the APIC ID.
+    #[cfg(test)]
     pub(crate) fn apic_id(&self) -> u32 {
         self.config.apic_id
     }

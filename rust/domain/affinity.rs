@@ -62,11 +62,6 @@ impl CpuSet {
         }
     }
 
-    /// Whether nothing is in the set.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
     /// Makes the same set again.
     ///
     /// # Errors

@@ -298,11 +298,6 @@ impl Vcpu {
         self.running_on.store(value, Ordering::SeqCst);
     }
 
-    /// The processor on which the guest runs right now.
-    pub(crate) fn running_on(&self) -> Option<u32> {
-        u32::try_from(self.running_on.load(Ordering::SeqCst)).ok()
-    }
-
     /// Whether the vCPU is offline.
     pub(crate) fn is_down(&self) -> bool {
         self.down.load(Ordering::SeqCst)

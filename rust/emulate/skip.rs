@@ -26,6 +26,10 @@ use super::{
 
 /// An instruction that can be intercepted, and that the caller expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "instructions that only VMX makes exit")
+)]
 pub(crate) enum Skip {
     /// CPUID, 0F A2.
     Cpuid,

@@ -146,6 +146,7 @@ impl Reservation {
     }
 
     /// A reservation of nothing; the operation then fails with `ENOMEM` if the table has to grow.
+    #[cfg(test)]
     pub(crate) const fn none() -> Self {
         Self(None)
     }

@@ -58,6 +58,10 @@ const PORTS_PER_STEP: usize = 64;
 /// What must be freed after the lock is dropped.
 #[must_use = "drop it after the lock"]
 #[derive(Default)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "to be dropped where that may take long")
+)]
 pub(crate) struct Garbage(Option<Fifo>);
 
 impl Ports {

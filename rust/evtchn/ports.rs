@@ -141,11 +141,6 @@ impl Ports {
         })
     }
 
-    /// Returns the domain's number.
-    pub(crate) fn domid(&self) -> DomId {
-        self.domid
-    }
-
     /// Returns the number of ports that the ABI in use can express.
     pub(super) fn abi_limit(&self) -> u32 {
         match self.abi {
@@ -232,6 +227,7 @@ impl Ports {
     /// Goes back to the initial `vcpu_info`, for a soft reset or destruction.
     ///
     /// Returns the place that was registered, to be dropped after the lock.
+    #[cfg_attr(not(test), expect(dead_code, reason = "soft reset"))]
     pub(crate) fn unregister_vcpu_info(
         &mut self,
         vcpu: u32,

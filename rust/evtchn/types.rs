@@ -64,6 +64,7 @@ const _: () = assert!(xen::LAYOUT_64.nr_channels == Width::Bits64.ports() as usi
 
 /// Who in the hypervisor receives the events of a port that the guest cannot use itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "I/O request servers, vm_event"))]
 pub(crate) enum Consumer {
     /// A vCPU that waits for an ioreq server.
     Ioreq,
@@ -77,6 +78,7 @@ pub(crate) struct VcpuSet([u64; MAX_VCPUS / 64]);
 
 impl VcpuSet {
     /// Returns a set of nothing.
+    #[cfg(test)]
     pub(crate) const fn new() -> Self {
         Self([0; MAX_VCPUS / 64])
     }
@@ -94,6 +96,7 @@ impl VcpuSet {
     }
 
     /// Returns whether `vcpu` is in the set.
+    #[cfg(test)]
     pub(crate) fn contains(&self, vcpu: u32) -> bool {
         self.0
             .get((vcpu / 64) as usize)

@@ -43,6 +43,7 @@ impl Pin {
     }
 
     /// Returns the index of the entry.
+    #[cfg(test)]
     pub(crate) const fn gref(&self) -> u32 {
         self.gref
     }

@@ -71,6 +71,7 @@ statuses! {
 
 impl Gntst {
     /// Returns the negative number for the `status` field.
+    #[cfg(test)]
     pub(crate) const fn to_raw(self) -> i16 {
         self.0
     }

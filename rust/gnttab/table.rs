@@ -207,6 +207,7 @@ impl Table {
     }
 
     /// Returns the number of the domain.
+    #[cfg(test)]
     pub(crate) const fn domid(&self) -> u16 {
         self.domid
     }
@@ -252,16 +253,6 @@ impl Table {
         }
 
         Ok(total.saturating_sub(self.nr_frames()))
-    }
-
-    /// Returns how many frames `GNTTABOP_setup_table` has to add for the table to have `total`.
-    ///
-    /// # Errors
-    ///
-    /// `GNTST_general_error` if the domain may not have as many. The same is to be reported if the memory
-    /// for them cannot be had.
-    pub(crate) fn setup_frames_needed(&self, total: u32) -> GntResult<u32> {
-        self.frames_needed(total).or(Err(Gntst::GENERAL_ERROR))
     }
 
     /// Grows the table to `total` frames, as far as it does not have them already.

@@ -98,8 +98,6 @@ pub(crate) const CR4_LA57: u64 = 1 << 12;
 pub(crate) const CR4_SMEP: u64 = 1 << 20;
 /// Supervisor mode access prevention.
 pub(crate) const CR4_SMAP: u64 = 1 << 21;
-/// XSAVE enabled by the operating system.
-pub(crate) const CR4_OSXSAVE: u64 = 1 << 18;
 /// Long mode enable.
 pub(crate) const EFER_LME: u64 = 1 << 8;
 /// Long mode active.

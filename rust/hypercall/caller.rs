@@ -200,11 +200,6 @@ impl<T> Handle<T> {
         }
     }
 
-    /// Whether the caller gave no address.
-    pub(crate) const fn is_null(self) -> bool {
-        self.addr == 0
-    }
-
     /// The address.
     pub(crate) const fn addr(self) -> u64 {
         self.addr

@@ -96,6 +96,10 @@ pub(crate) struct Leaf {
     /// What it is.
     pub(crate) ty: P2mType,
     /// Whether it is part of a 2 MiB mapping.
+    #[cfg_attr(
+        not(CONFIG_KUNIT = "y"),
+        expect(dead_code, reason = "tests look at it")
+    )]
     pub(crate) large: bool,
 }
 
@@ -564,6 +568,10 @@ impl P2m {
     /// # Errors
     ///
     /// `ENOENT` if nothing is there, `EINVAL` if it is of another type.
+    #[cfg_attr(
+        not(CONFIG_KUNIT = "y"),
+        expect(dead_code, reason = "XEN_DMOP_set_mem_type, log-dirty tracking")
+    )]
     pub(crate) fn change_type(&self, gfn: u64, from: P2mType, to: P2mType) -> Result {
         self.check_range(gfn, 1)?;
         let mut spare = Spare::new(1)?;

@@ -57,6 +57,7 @@ const LSTAR: u32 = 0xc000_0082;
 const CSTAR: u32 = 0xc000_0083;
 const SFMASK: u32 = 0xc000_0084;
 const FS_BASE: u32 = 0xc000_0100;
+#[cfg(test)]
 const GS_BASE: u32 = 0xc000_0101;
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
 const TSC_AUX: u32 = 0xc000_0103;
@@ -206,11 +207,6 @@ impl VcpuMsrs {
         misc_enable: MISC_ENABLE_FAST_STRINGS,
         cpuid_faulting: false,
     };
-
-    /// Returns whether the guest asked `CPUID` to fault outside of CPL 0.
-    pub(crate) fn cpuid_faulting(&self) -> bool {
-        self.cpuid_faulting
-    }
 
     /// Answers `RDMSR` of an MSR of class [`MsrClass::Policy`] or [`MsrClass::Backend`].
     ///
@@ -648,7 +644,7 @@ mod tests {
         let mut m = VcpuMsrs::RESET;
         let set = |m: &mut VcpuMsrs, value| m.write(MISC_FEATURES_ENABLES, value, &p);
         assert_eq!(set(&mut m, 1), Ok(Effect::CpuidFaulting(true)));
-        assert!(m.cpuid_faulting());
+        assert!(m.cpuid_faulting);
         assert_eq!(set(&mut m, 1), Ok(Effect::None));
         assert_eq!(m.read(MISC_FEATURES_ENABLES, &p), Ok(Read::Value(1)));
         assert_eq!(set(&mut m, 2), Err(Gp));

@@ -29,6 +29,7 @@ pub(crate) const CAP: u64 = 1 << 10 | 1 << 8 | VARIABLE as u64;
 const DEF_TYPE_KNOWN: u64 = 0xff | 1 << 10 | 1 << 11;
 
 /// The page attribute table after reset.
+#[cfg(test)]
 pub(crate) const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 
 /// Returns whether each of the eight bytes is a memory type that `PAT` can hold.

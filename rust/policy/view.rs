@@ -93,6 +93,13 @@ impl VcpuView {
 
     /// Takes note of whether the vCPU executes 64-bit code. Only Intel's processors make a
     /// difference: they show `SYSCALL` in 64-bit mode alone.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "VMX: on Intel's processors a bit of CPUID follows it"
+        )
+    )]
     pub(crate) fn set_long_mode(&mut self, active: bool) {
         if active {
             self.extd1_edx |= feature::SYSCALL.mask();

@@ -41,7 +41,6 @@ use crate::vlapic::{
 const HYPERCALL_PAGE: u32 = crate::policy::view::HYPERCALL_MSR;
 const TSC: u32 = 0x10;
 const APIC_BASE: u32 = 0x1b;
-const EFER: u32 = 0xc000_0080;
 const X2APIC: core::ops::RangeInclusive<u32> = 0x800..=0x8ff;
 
 /// Whether a write must be done where sleeping is allowed.

@@ -119,6 +119,7 @@ impl Mapping {
     }
 
     /// Whether the process may write to the mapping.
+    #[expect(dead_code, reason = "mappings of grants")]
     pub(crate) fn is_writable(&self) -> bool {
         // SAFETY: The mapping is locked.
         unsafe { raw::oxen_vma_writable(self.vma) }

@@ -38,17 +38,8 @@ unsafe impl Sync for PageRef {}
 impl PageRef {
     /// Allocates a zeroed page, charged to the calling process's memory cgroup.
     pub(crate) fn zeroed() -> Result<Self> {
-        Self::alloc(true)
-    }
-
-    /// Allocates a zeroed page that belongs to the module itself.
-    pub(crate) fn zeroed_unaccounted() -> Result<Self> {
-        Self::alloc(false)
-    }
-
-    fn alloc(account: bool) -> Result<Self> {
         // SAFETY: May be called from any context that may sleep; all callers are.
-        let page = unsafe { raw::oxen_alloc_pages(0, account, false) };
+        let page = unsafe { raw::oxen_alloc_pages(0, true, false) };
         // INVARIANT: A fresh page has one reference, which is now ours.
         NonNull::new(page).map(Self).ok_or(ENOMEM)
     }

@@ -57,6 +57,7 @@ impl GuestArea {
     }
 
     /// Returns whether the area lies in the page with this machine frame number, wholly or in part.
+    #[cfg_attr(not(test), expect(dead_code, reason = "runstate areas"))]
     pub(crate) fn touches(&self, mfn: u64) -> bool {
         let second = match &self.second {
             Some(page) if self.offset.wrapping_add(self.len) > PAGE_SIZE => page.mfn() == mfn,

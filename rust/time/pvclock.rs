@@ -56,6 +56,7 @@ pub(crate) struct TimeInfo {
 impl TimeInfo {
     /// Returns the system time at a reading of the guest's time stamp counter, to the nanosecond as
     /// the guest computes it. A reading from before the time stamp counts as the time stamp.
+    #[cfg(test)]
     pub(crate) const fn at(&self, tsc: u64) -> u64 {
         let passed = self.fraction.scale(tsc.saturating_sub(self.tsc_timestamp));
         self.system_time.saturating_add(passed)

@@ -126,6 +126,7 @@ pub(crate) struct RunstateCell {
     words: [AtomicU64; 6],
 }
 
+#[cfg_attr(not(test), expect(dead_code, reason = "runstate areas"))]
 impl RunstateCell {
     /// Makes a cell that holds `account`.
     pub(crate) fn new(account: &Runstate) -> Self {

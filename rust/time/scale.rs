@@ -32,20 +32,6 @@ impl Frequency {
         self.0.get()
     }
 
-    /// Returns how long `ticks` take, in whole nanoseconds, rounded down; the largest number if it
-    /// is larger than that.
-    pub(crate) const fn ticks_to_ns(self, ticks: u64) -> u64 {
-        // CAST: widens.
-        rescale(ticks, self.khz() as u64, NS_PER_MS)
-    }
-
-    /// Returns the whole ticks in `ns` nanoseconds, rounded down; the largest number if it is
-    /// larger than that.
-    pub(crate) const fn ns_to_ticks(self, ns: u64) -> u64 {
-        // CAST: widens.
-        rescale(ns, NS_PER_MS, self.khz() as u64)
-    }
-
     /// Returns the fraction that guests multiply ticks by.
     pub(crate) const fn fraction(self) -> Fraction {
         // Find the shift for which nanoseconds per shifted tick, `numerator / denominator`, are at
@@ -77,20 +63,6 @@ impl Frequency {
         }
         Fraction { mul, shift }
     }
-}
-
-/// Returns `value * to / from`, rounded down, or the largest number. Both factors are below 2^32
-/// and `from` is not 0.
-const fn rescale(value: u64, from: u64, to: u64) -> u64 {
-    // Whole units and the rest apart, so that nothing is lost and 64 bits do: the rest is below
-    // `from`, its product below 2^64.
-    let (Some(whole), Some(rest)) = (value.checked_div(from), value.checked_rem(from)) else {
-        return u64::MAX;
-    };
-    let Some(part) = rest.wrapping_mul(to).checked_div(from) else {
-        return u64::MAX;
-    };
-    whole.saturating_mul(to).saturating_add(part)
 }
 
 /// Nanoseconds per tick, as `vcpu_time_info` has it: shift the ticks, multiply, drop 32 bits.
@@ -153,9 +125,6 @@ mod tests {
     fn extremes_of_frequency() {
         assert_eq!(frequency(1).fraction().shift, 20);
         assert_eq!(frequency(u32::MAX).fraction().shift, -12);
-        assert_eq!(frequency(u32::MAX).ns_to_ticks(u64::MAX), u64::MAX);
-        assert_eq!(frequency(1).ticks_to_ns(u64::MAX), u64::MAX);
-        assert_eq!(frequency(1).ticks_to_ns(3), 3_000_000);
     }
 
     #[test]
@@ -167,31 +136,7 @@ mod tests {
         }
     }
 
-    fn clamp(value: u128) -> u64 {
-        u64::try_from(value).unwrap_or(u64::MAX)
-    }
-
     proptest! {
-        #[test]
-        fn ticks_to_ns_is_exact(khz in 1u32.., ticks: u64) {
-            let exact = u128::from(ticks) * 1_000_000 / u128::from(khz);
-            prop_assert_eq!(frequency(khz).ticks_to_ns(ticks), clamp(exact));
-        }
-
-        #[test]
-        fn ns_to_ticks_is_exact(khz in 1u32.., ns: u64) {
-            let exact = u128::from(ns) * u128::from(khz) / 1_000_000;
-            prop_assert_eq!(frequency(khz).ns_to_ticks(ns), clamp(exact));
-        }
-
-        #[test]
-        fn there_and_back_loses_less_than_a_unit(khz in 1_000u32..10_000_000, ns in 0u64..1 << 60) {
-            let f = frequency(khz);
-            let back = f.ticks_to_ns(f.ns_to_ticks(ns));
-            prop_assert!(back <= ns);
-            prop_assert!(ns - back <= 1 + NS_PER_MS / u64::from(khz));
-        }
-
         /// Normalised, and the largest fraction that is not above the exact ratio.
         #[test]
         fn fraction_is_the_best_from_below(khz in 1u32..) {
@@ -234,7 +179,7 @@ mod tests {
             let f = frequency(khz);
             let (a, b) = (f.fraction().scale(ticks), f.fraction().scale(ticks + u64::from(more)));
             prop_assert!(a <= b);
-            let exact = f.ticks_to_ns(ticks);
+            let exact = (u128::from(ticks) * u128::from(NS_PER_MS) / u128::from(khz)) as u64;
             prop_assert!(a <= exact);
             prop_assert!(exact - a <= (exact >> 31) + 2, "half a part in a billion");
         }

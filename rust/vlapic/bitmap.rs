@@ -50,6 +50,7 @@ impl Vectors {
 
     /// Returns whether `vector` is in the set.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn contains(&self, vector: u8) -> bool {
         let (register, bit) = place(vector);
         self.register(register) & bit != 0

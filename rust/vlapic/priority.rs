@@ -11,6 +11,7 @@ use super::{
 impl Lapic {
     /// Returns the task priority register.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn tpr(&self) -> u8 {
         self.tpr
     }
@@ -50,6 +51,7 @@ impl Lapic {
     /// Returns the highest requested interrupt, deliverable or not, of an enabled APIC: hardware
     /// that checks the task priority itself can be told to wait for it.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn highest_request(&self, shared: &LapicShared) -> Option<u8> {
         let vector = shared.highest_request()?;
         self.is_enabled().then_some(vector)

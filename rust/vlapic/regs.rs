@@ -12,10 +12,6 @@ pub(crate) const XAPIC_BASE: u64 = 0xfee0_0000;
 pub(crate) const X2APIC_MSR_FIRST: u32 = 0x800;
 /// Last MSR of the range reserved for the x2APIC.
 pub(crate) const X2APIC_MSR_LAST: u32 = 0x8ff;
-/// The APIC base MSR.
-pub(crate) const MSR_APIC_BASE: u32 = 0x1b;
-/// The TSC deadline MSR.
-pub(crate) const MSR_TSC_DEADLINE: u32 = 0x6e0;
 
 /// Local APIC ID.
 pub(crate) const ID: u32 = 0x20;
@@ -24,6 +20,7 @@ pub(crate) const LVR: u32 = 0x30;
 /// Task priority.
 pub(crate) const TPR: u32 = 0x80;
 /// Arbitration priority; xAPIC only, reads 0 as on every processor since the P6.
+#[cfg(test)]
 pub(crate) const APR: u32 = 0x90;
 /// Processor priority, read-only.
 pub(crate) const PPR: u32 = 0xa0;

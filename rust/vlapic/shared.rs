@@ -235,6 +235,7 @@ impl LapicShared {
     }
 
     /// Returns whether the vCPU waits for a start-up IPI.
+    #[cfg(test)]
     pub(crate) fn waits_for_startup(&self) -> bool {
         self.pending.load(Ordering::SeqCst) & WAIT_SIPI != 0
     }

@@ -17,7 +17,6 @@ pub(crate) mod intercept {
     pub(crate) const CPUID: u32 = 1 << 18;
     pub(crate) const IRET: u32 = 1 << 20;
     pub(crate) const INVD: u32 = 1 << 22;
-    pub(crate) const PAUSE: u32 = 1 << 23;
     pub(crate) const HLT: u32 = 1 << 24;
     pub(crate) const INVLPGA: u32 = 1 << 26;
     pub(crate) const IOIO: u32 = 1 << 27;
@@ -37,7 +36,6 @@ pub(crate) mod intercept {
     pub(crate) const WBINVD: u32 = 1 << 9;
     pub(crate) const MONITOR: u32 = 1 << 10;
     pub(crate) const MWAIT: u32 = 1 << 11;
-    pub(crate) const MWAIT_ARMED: u32 = 1 << 12;
     pub(crate) const XSETBV: u32 = 1 << 13;
     pub(crate) const RDPRU: u32 = 1 << 14;
 }
@@ -63,7 +61,6 @@ pub(crate) mod exit {
     pub(crate) const INVLPGA: u64 = 0x7a;
     pub(crate) const IOIO: u64 = 0x7b;
     pub(crate) const MSR: u64 = 0x7c;
-    pub(crate) const TASK_SWITCH: u64 = 0x7d;
     pub(crate) const SHUTDOWN: u64 = 0x7f;
     pub(crate) const VMRUN: u64 = 0x80;
     pub(crate) const VMMCALL: u64 = 0x81;
@@ -101,8 +98,6 @@ pub(crate) mod vintr {
 /// `clean`: what the processor may keep from the last entry.
 pub(crate) mod clean {
     pub(crate) const INTERCEPTS: u32 = 1 << 0;
-    pub(crate) const IOPM: u32 = 1 << 1;
-    pub(crate) const ASID: u32 = 1 << 2;
     pub(crate) const TPR: u32 = 1 << 3;
     pub(crate) const NP: u32 = 1 << 4;
     pub(crate) const CRX: u32 = 1 << 5;
