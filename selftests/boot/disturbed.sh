@@ -32,7 +32,7 @@ wait_for "$pid" 120 || is=$?
 if [ "$is" -eq 0 ] && said paused 'worked, 4 processors'; then
 	tap_pass "it boots and works in spite of pauses"
 else
-	tap_fail "it boots and works in spite of pauses" "status $is" "$(tail -n 20 "$work/paused.console")"
+	tap_fail "it boots and works in spite of pauses" "status $is" "$(story paused)"
 	destroy_all
 fi
 if [ $pauses -gt 20 ]; then tap_pass "which were many"; else tap_fail "which were many" "$pauses"; fi
@@ -62,7 +62,7 @@ wait_for "$pid" 120 || is=$?
 if [ "$is" -eq 0 ] && said after 'ends'; then
 	tap_pass "another one boots after that"
 else
-	tap_fail "another one boots after that" "status $is" "$(tail -n 20 "$work/after.console")"
+	tap_fail "another one boots after that" "status $is" "$(story after)"
 fi
 memory_is_back "$before" 32
 log_clean 100

@@ -24,7 +24,7 @@ ends() {
 		tap_pass "$ends_name ends with $is"
 	else
 		tap_fail "$ends_name ends with $ends_status" "it is $is$missing" "$(cat "$work/$ends_name.errors")" \
-			"$(tail -n 20 "$work/$ends_name.console")"
+			"$(story "$ends_name")"
 		oxen destroy "$ends_name" 2>/dev/null
 	fi
 }
@@ -49,7 +49,7 @@ ends crashes "$pid" 12 'up, 2 processors.*'
 if tr -d '\r' <"$work/crashes.console" | grep -q 'Kernel panic - not syncing: sysrq triggered crash'; then
 	tap_pass "its last words are on the console"
 else
-	tap_fail "its last words are on the console" "$(tail -n 20 "$work/crashes.console")"
+	tap_fail "its last words are on the console" "$(story crashes)"
 fi
 
 # Input of more than the console's ring of one KiB, all of which must come back.

@@ -45,6 +45,15 @@ linux_start() {
 # Whether the console of guest $1 shows this line.
 said() { tr -d '\r' <"$work/$1.console" | grep -qx "guest: $2"; }
 
+# Prints what is known of guest $1: its last words, what `oxen run` says, where it stands, and the domains.
+story() {
+	tail -n 20 "$work/$1.console"
+	sed 's/^/oxen run: /' "$work/$1.errors"
+	oxen list
+	oxen info "$1" 2>&1
+	log_since | tail -n 20
+}
+
 # Succeeds if QEMU emulates this machine's processor: it checks less than hardware does.
 is_emulated() { grep -qw hypervisor /proc/cpuinfo && ! lscpu | grep -q '^Hypervisor vendor'; }
 
