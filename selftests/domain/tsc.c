@@ -47,8 +47,8 @@ static bool between(uint64_t low, uint64_t value, uint64_t high)
 {
 	if (low <= value && value <= high)
 		return true;
-	tap_note("%#llx is not between %#llx and %#llx", (unsigned long long)value, (unsigned long long)low,
-		 (unsigned long long)high);
+	tap_note("%#llx is not between %#llx and %#llx", (unsigned long long)value,
+		 (unsigned long long)low, (unsigned long long)high);
 	return false;
 }
 
@@ -83,7 +83,8 @@ int main(void)
 	((HVM_SAVE_TYPE(CPU) *)saved_record(&state, HVM_SAVE_CODE(CPU)))->tsc = 4 * BEGIN;
 	domain_load(fd, domain, &state);
 	domain_counts_on(fd, domain, page);
-	tap(between(4 * BEGIN, seen(), 4 * BEGIN + RANGE), "or from elsewhere, if it is set to that");
+	tap(between(4 * BEGIN, seen(), 4 * BEGIN + RANGE),
+	    "or from elsewhere, if it is set to that");
 	tap_equal(domain_destroy(fd, domain), 0, "the domain goes");
 	return tap_end();
 }

@@ -53,13 +53,16 @@ static void refused(long errno_is, size_t at, uint64_t value, const char *what)
 
 static void test_refusals(void)
 {
-	struct hvm_save_descriptor *is = (struct hvm_save_descriptor *)saved_record(&state, CPU_XSAVE_CODE) - 1;
+	struct hvm_save_descriptor *is =
+		(struct hvm_save_descriptor *)saved_record(&state, CPU_XSAVE_CODE) - 1;
 	size_t header = offsetof(struct hvm_hw_cpu_xsave, save_area.xsave_hdr);
 
 	refused(-EINVAL, offsetof(struct hvm_hw_cpu_xsave, xcr0), 0, "XCR0 of 0");
 	refused(-EINVAL, offsetof(struct hvm_hw_cpu_xsave, xcr0), 5, "AVX without SSE");
-	refused(-EINVAL, offsetof(struct hvm_hw_cpu_xsave, xcr0_accum), 3, "XCR0 that was never enabled");
-	refused(-EINVAL, offsetof(struct hvm_hw_cpu_xsave, xcr0_accum), 7ULL | 1ULL << 62, "unknown components");
+	refused(-EINVAL, offsetof(struct hvm_hw_cpu_xsave, xcr0_accum), 3,
+		"XCR0 that was never enabled");
+	refused(-EINVAL, offsetof(struct hvm_hw_cpu_xsave, xcr0_accum), 7ULL | 1ULL << 62,
+		"unknown components");
 	refused(-EINVAL, header, 1ULL << 9, "a component that was never enabled");
 	refused(-EOPNOTSUPP, header + 8, 1ULL << 63, "the compacted format");
 	refused(-EIO, header + 16, 1, "a header with unknown parts");
@@ -95,7 +98,8 @@ int main(void)
 	tap_equal(domain_save(fd, domain, &state), 0, "the context of a guest that has not run");
 	tap(!saved_record(&state, CPU_XSAVE_CODE), "has no extended state");
 	domctl.u.hvmcontext_partial.type = CPU_XSAVE_CODE;
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext_partial, domain, &domctl), -ENOENT, "nor can it be had alone");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext_partial, domain, &domctl), -ENOENT,
+		  "nor can it be had alone");
 	tap(domain_counts_on(fd, domain, page) && stored(0x40), "the guest loads a vector register");
 	tap_equal(domain_save(fd, domain, &state), 0, "its context");
 	xsave = saved_record(&state, CPU_XSAVE_CODE);

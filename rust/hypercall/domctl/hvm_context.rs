@@ -286,8 +286,8 @@ pub(super) fn get_partial(call: &mut Call<'_>, domain: &Domain) -> Result {
 /// # Errors
 ///
 /// `ENODATA` for a sequence that does not begin with a header or does not end, `EINVAL` for a record that is not one or
-/// a state that cannot be, `EOPNOTSUPP` for state that there is no room for, `EIO` for a header of an XSAVE area that is
-/// none, `EFAULT`, `ENOMEM`.
+/// a state that cannot be, `EOPNOTSUPP` for state that there is no room for, `EIO` for a header of an XSAVE area that
+/// is none, `EFAULT`, `ENOMEM`.
 pub(super) fn set(call: &Call<'_>, domain: &Domain) -> Result {
     let ask: HvmContext = call.payload()?;
     let size = ask.size as usize;
@@ -486,8 +486,8 @@ impl Loader<'_> {
             // As in Xen, vector registers are empty unless their own record follows.
             owned.extended.clear();
             owned.changed = true;
-            // A new guest's record says 0, and its counter is the host's. One that is restored goes on where it was: all
-            // vCPUs where the first was, whose record is the first, and those that were ahead of it still are.
+            // A new guest's record says 0, and its counter is the host's. One that is restored goes on where it was:
+            // all vCPUs where the first was, whose record is the first, and those that were ahead of it still are.
             if form.tsc != 0 {
                 let offset = form.tsc.wrapping_sub(self.at);
                 if vcpu.id() == 0 {
