@@ -100,7 +100,8 @@ int main(void)
 	domctl.u.hvmcontext_partial.type = CPU_XSAVE_CODE;
 	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext_partial, domain, &domctl), -ENOENT,
 		  "nor can it be had alone");
-	tap(domain_counts_on(fd, domain, page) && stored(0x40), "the guest loads a vector register");
+	tap(domain_counts_on(fd, domain, page) && stored(0x40),
+	    "the guest loads a vector register");
 	tap_equal(domain_save(fd, domain, &state), 0, "its context");
 	xsave = saved_record(&state, CPU_XSAVE_CODE);
 	if (!tap(xsave != NULL, "has extended state")) {
@@ -111,15 +112,18 @@ int main(void)
 	tap_equal(((struct hvm_hw_cpu_xsave *)xsave)->xcr0, 7, "as XCR0 says");
 	tap_equal(((struct hvm_hw_cpu_xsave *)xsave)->xcr0_accum, 7, "and said");
 	tap(((struct hvm_hw_cpu_xsave *)xsave)->save_area.xsave_hdr.xstate_bv & 4, "AVX is used");
-	tap(!memcmp(xsave + XMM(YMM3), (uint8_t *)page + 0x100, 16), "the register's lower half is there");
+	tap(!memcmp(xsave + XMM(YMM3), (uint8_t *)page + 0x100, 16),
+	    "the register's lower half is there");
 	tap(!memcmp(xsave + HIGH(YMM3), (uint8_t *)page + 0x110, 16), "so is its upper half");
 	memset(&domctl, 0, sizeof(domctl));
 	domctl.u.hvmcontext_partial.type = CPU_XSAVE_CODE;
-	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext_partial, domain, &domctl), 0, "it can be had alone");
+	tap_equal(xen_domctl(fd, XEN_DOMCTL_gethvmcontext_partial, domain, &domctl), 0,
+		  "it can be had alone");
 	tap_equal(domctl.u.hvmcontext_partial.bufsz, 24 + 576 + 256, "as long");
 
 	test_refusals();
-	tap(domain_counts_on(fd, domain, page) && stored(0x40), "what was refused has changed nothing");
+	tap(domain_counts_on(fd, domain, page) && stored(0x40),
+	    "what was refused has changed nothing");
 
 	/* Another value, in both halves. */
 	for (i = 0; i < 16; i++) {

@@ -43,7 +43,8 @@ static void test_own_map(void)
 	map.nr_entries = 64;
 	set_xen_guest_handle(map.buffer, now);
 	IS(0, memory_op(XENMEM_memory_map, &map));
-	tap(map.nr_entries == 1 && !memcmp(entries, now, 20), "the domain's own map is the one that it set");
+	tap(map.nr_entries == 1 && !memcmp(entries, now, 20),
+	    "the domain's own map is the one that it set");
 	own.map.nr_entries = 1025;
 	IS(-XEN_EINVAL, memory_op(XENMEM_set_memory_map, &own));
 	own.map.nr_entries = count;
@@ -53,7 +54,8 @@ static void test_own_map(void)
 	IS(-XEN_EFAULT, memory_op(XENMEM_set_memory_map, &own));
 	map.nr_entries = 64;
 	IS(0, memory_op(XENMEM_memory_map, &map));
-	tap(map.nr_entries == count && !memcmp(entries, now, count * 20), "it is the old one again");
+	tap(map.nr_entries == count && !memcmp(entries, now, count * 20),
+	    "it is the old one again");
 }
 
 void test_memory(void)
