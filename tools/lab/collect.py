@@ -8,8 +8,11 @@ suites: the nested ones where a test has them, the test itself where not. A plan
 never came is a failure; so are a suite that ended badly without saying why, one without a status,
 and one without any result.
 
-Prints a table, then how the suites that failed ended, then the failures, each once with how often
-it came; writes `PASSED FAILED SKIPPED` to SUMMARY. Ends with status 1 if anything failed.
+A suite that failed in an emulated machine and was run again has two logs: that of its first run is
+named `NAME.first`. The second one counts; if it passed, the failures of the first are called flaky.
+
+Prints a table, then what the suites that failed say of it, then the failures, each once with how
+often it came; writes `PASSED FAILED SKIPPED` to SUMMARY. Ends with status 1 if anything failed.
 
 usage: collect.py SUMMARY LOG...
 """
@@ -27,6 +30,8 @@ RESULT = re.compile(r"^(not )?ok\b *(\d+)?(?: *-)? *(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\b(.*)$")
 # How many lines of the end of a log that failed are shown.
 ENDING = 10
+# How many lines of results that failed, with their reasons, are shown.
+REASONS = 60
 DIRECTIVE = re.compile(r"#\s*(SKIP|XFAIL|TODO|TIMEOUT)\b", re.I)
 # What a machine that died says of it: tools/vm itself, QEMU, and the kernel.
 LAST_WORDS = re.compile(r"^vm: |panic|\b(BUG|WARNING|Oops|RIP)\b: |general protection")
@@ -170,18 +175,39 @@ def count(text):
     return counts
 
 
+def reasons(lines):
+    """Returns the results that failed, each with the diagnostics after it."""
+    found, shown = [], False
+    for line in lines:
+        if result := RESULT.match(depth_of(line)[1]):
+            shown = bool(result[1])
+        if shown:
+            found.append(line)
+    return found[:REASONS]
+
+
 def ending(text):
-    """Returns what a log has to say of a failure, indented: last words, and its last lines."""
+    """Returns what a log has to say of a failure, indented: its reasons, last words, last lines."""
     lines = [line[:160] for line in text.replace("\r", "").split("\n") if line.strip()]
     early, last = lines[:-ENDING], lines[-ENDING:]
     words = [line for line in early if LAST_WORDS.search(line)][:8]
-    return "".join(f"    {line}\n" for line in words + last)
+    return "".join(f"    {line}\n" for line in reasons(early) + words + last)
+
+
+def first_run(path):
+    """Returns the text and the failures of the run of a suite before the one that counts."""
+    first = path.with_suffix(".first.log")
+    if not first.exists():
+        return None
+    text = first.read_text(encoding="utf-8", errors="replace")
+    return text, count(text).failures
 
 
 def main():
     summary, *logs = sys.argv[1:]
     total = Counts()
     endings = []
+    flaky = []
     print(f"{'suite':<24}{'passed':>8}{'failed':>8}{'skipped':>8}")
     for name in logs:
         path = pathlib.Path(name)
@@ -189,6 +215,9 @@ def main():
         counts = count(text)
         if counts.failed:
             endings.append(f"the end of {path.stem}:\n{ending(text)}")
+        elif first := first_run(path):
+            endings.append(f"the first run of {path.stem}:\n{ending(first[0])}")
+            flaky += [f"{path.stem}: {what}" for what in first[1]]
         print(f"{path.stem:<24}{counts.passed:>8}{counts.failed:>8}{counts.skipped:>8}")
         total.passed += counts.passed
         total.failed += counts.failed
@@ -196,6 +225,9 @@ def main():
         total.failures += [f"{path.stem}: {what}" for what in counts.failures]
     print(f"{'all':<24}{total.passed:>8}{total.failed:>8}{total.skipped:>8}")
     print("".join(endings), end="")
+    for what, times in collections.Counter(flaky).items():
+        more = f", {times} times" if times > 1 else ""
+        print(f"flaky: {what} (failed{more}, and passed when run again)")
     for what, times in collections.Counter(total.failures).items():
         print(f"failed: {what}" + (f" ({times} times)" if times > 1 else ""))
     pathlib.Path(summary).write_text(

@@ -150,6 +150,50 @@ class Collect(unittest.TestCase):
         """counts tests that do not compile as a failure"""
         self.assertEqual(sums("error[E0425]: cannot find\nSTATUS 101\n"), (0, 1, 0))
 
+    def report(self, **logs):
+        """Returns the status and the lines of a report; `first` ends the name of a first run."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = []
+            for name, text in logs.items():
+                path = pathlib.Path(folder, f"{name.replace('_first', '.first')}.log")
+                path.write_text(text, encoding="utf-8")
+                paths += [path] if "_first" not in name else []
+            done = subprocess.run(
+                [LAB / "collect.py", pathlib.Path(folder, "summary"), *paths],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        return done.returncode, done.stdout.split("\n")
+
+    def test_flaky(self):
+        """tells of a first run that failed, and does not count it"""
+        status, lines = self.report(
+            boot="1..1\nok 1 a\nSTATUS 0\n", boot_first="1..1\nnot ok 1 a\nSTATUS 1\n"
+        )
+        self.assertEqual(status, 0)
+        self.assertIn("the first run of boot:", lines)
+        self.assertIn("flaky: boot: a (failed, and passed when run again)", lines)
+        self.assertNotIn("failed: boot: a", lines)
+
+    def test_flaky_twice(self):
+        """counts what failed again"""
+        failed = "1..1\nnot ok 1 a\nSTATUS 1\n"
+        status, lines = self.report(boot=failed, boot_first=failed)
+        self.assertEqual(status, 1)
+        self.assertEqual(lines.count("failed: boot: a"), 1)
+        self.assertFalse([line for line in lines if line.startswith("flaky")])
+
+    def test_reasons(self):
+        """shows why a result failed, however much comes after it"""
+        more = "# ok 3 c\n" * 50
+        _, lines = self.report(
+            boot=f"# ok 1 a\n# not ok 2 b\n# # because\n# # it is so\n{more}not ok 1 t\nSTATUS 1\n"
+        )
+        self.assertEqual(lines.count("    # # because"), 1)
+        self.assertEqual(lines.count("    # # it is so"), 1)
+        self.assertLess(lines.count("    # ok 3 c"), 10)
+
     def test_report(self):
         """reports sums, the ends of the suites that failed, and each failure once"""
         with tempfile.TemporaryDirectory() as folder:
