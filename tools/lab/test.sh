@@ -56,7 +56,7 @@ build_selftests() {
 
 # One target of the kselftests in a machine of its own: what one breaks does not touch the next.
 suite_selftest() {
-	"$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" --timeout "${OXEN_TIMEOUT:-1800}" \
+	"$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" --timeout "${OXEN_TIMEOUT:-$LIMIT}" \
 		--serial "$TEST/selftest-$1.kernel.log" -- env OXEN_LONG="$LONG" "$LAB/vm-suite" "$BUILD/kselftest" "$1"
 }
 
@@ -192,6 +192,9 @@ run_tests() {
 	VM_OPTIONS=()
 	[ -z "${OXEN_LONG:-}" ] || long=long
 	LONG=$long
+	# Seconds that a suite in a machine may take.
+	LIMIT=1200
+	[ "$LONG${DEBUG:-}" = '' ] || LIMIT=3600
 	if [ "${DEBUG:-}" = 1 ]; then
 		flavour=debug
 		VM_OPTIONS=(--debug)
