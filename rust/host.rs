@@ -29,6 +29,7 @@ pub(crate) mod hypercall {
 #[cfg(all(test, loom))]
 #[path = "host/interleave.rs"]
 pub(crate) mod interleave;
+pub(crate) mod ioreq;
 pub(crate) mod policy;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;

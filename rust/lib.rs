@@ -17,6 +17,7 @@ mod evtchn;
 mod gnttab;
 mod hw;
 mod hypercall;
+mod ioreq;
 mod mm;
 mod policy;
 mod run;
