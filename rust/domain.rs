@@ -8,19 +8,23 @@
 //!
 //! 1. `Hypervisor::creation`: which domains exist (mutex).
 //! 2. `Domain::control`: one tool changes a domain at a time (mutex).
-//! 3. `Hypervisor::connections`: which event channels are connected (mutex).
-//! 4. `Vcpu::owned`: a vCPU's state, held by its thread (mutex); of two vCPUs never at once.
-//! 5. `Domain::policy`, `Domain::params`: small things (mutexes).
-//! 6. `HostPorts::queues`, the lock of an XArray.
-//! 7. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::{domains, console,
-//!    next_domid}`, `Domain::{ports, grants, life, view, watchdogs, wallclock_version, console}`,
+//! 3. `Vcpu::owned`: a vCPU's state, held by its thread (mutex); of two vCPUs never at once.
+//! 4. `Domain::ioreq_control`: one tool changes a domain's I/O request servers at a time (mutex).
+//! 5. `Hypervisor::connections`: which event channels are connected (mutex).
+//! 6. `Domain::policy`, `Domain::params`, `Domain::dirty`: small things (mutexes).
+//! 7. `HostPorts::queues`, the lock of an XArray.
+//! 8. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::{domains, console,
+//!    next_domid}`, `Domain::{ports, grants, ioreq, life, view, watchdogs, wallclock_version, console}`,
 //!    `Vcpu::{timers, runstate, boot_context}`, `Queue::ring`, `P2m::lock`.
 
 pub(crate) mod affinity;
 pub(crate) mod clock;
 pub(crate) mod console;
+pub(crate) mod dirty;
 pub(crate) mod host;
 pub(crate) mod hypervisor;
+pub(crate) mod ioreq;
+pub(crate) mod ipi;
 pub(crate) mod lifecycle;
 pub(crate) mod params;
 pub(crate) mod vcpu;
@@ -61,6 +65,7 @@ use crate::hw::state::{
     CpuState,
     ExtendedState, //
 };
+use crate::ioreq::Servers;
 use crate::mm::p2m::P2m;
 use crate::policy::cpuid::CpuPolicy;
 use crate::policy::DomainView;
@@ -135,6 +140,8 @@ pub(crate) struct Control {
     pub(crate) affinity: KVec<affinity::Affinity>,
     /// The domain that this one serves (`XEN_DOMCTL_set_target`).
     pub(crate) target: Option<Identity>,
+    /// How ranges of frames are cached, as a device model said: (first, last, attribute).
+    pub(crate) cache_attributes: KVec<(u64, u64, u32)>,
     /// Threads of the vCPUs; dropping them ends them.
     pub(crate) threads: KVec<Thread>,
 }
@@ -162,6 +169,17 @@ pub(crate) struct Domain {
     /// Grant table.
     #[pin]
     pub(crate) grants: SpinLock<gnttab::Table>,
+    /// I/O request servers.
+    #[pin]
+    pub(crate) ioreq: SpinLock<Servers>,
+    /// Held while a server is made, destroyed, switched on or off, or given pages.
+    #[pin]
+    ioreq_control: Mutex<()>,
+    /// What [`Servers::any`] says, for the exit path.
+    serves_io: AtomicBool,
+    /// The log of writes to a frame buffer.
+    #[pin]
+    dirty: Mutex<Option<dirty::DirtyLog>>,
     /// HVM parameters.
     #[pin]
     params: Mutex<Params>,
@@ -232,6 +250,7 @@ impl Domain {
             paging_pool: 1 << 20,
             affinity: KVec::new(),
             target: None,
+            cache_attributes: KVec::new(),
             threads: KVec::new(),
         };
         let module = (id != DOM0).then(ModuleRef::get);
@@ -246,6 +265,10 @@ impl Domain {
                 compat: AtomicBool::new(false),
                 ports <- new_spinlock!(ports, "oxen::Domain::ports"),
                 grants <- new_spinlock!(grants, "oxen::Domain::grants"),
+                ioreq <- new_spinlock!(Servers::new(), "oxen::Domain::ioreq"),
+                ioreq_control <- new_mutex!((), "oxen::Domain::ioreq_control"),
+                serves_io: AtomicBool::new(false),
+                dirty <- new_mutex!(None, "oxen::Domain::dirty"),
                 params <- new_mutex!(Params::new(), "oxen::Domain::params"),
                 lowest_cursor: AtomicU32::new(0),
                 callback_vector: AtomicU32::new(0),

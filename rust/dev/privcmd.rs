@@ -36,6 +36,7 @@ use crate::domain::hypervisor::{
     Hypervisor,
     HYPERVISOR, //
 };
+use crate::domain::ioreq::ServerOwner;
 use crate::domain::{
     Domain,
     Identity, //
@@ -57,6 +58,8 @@ use crate::sys::page::PAGE_SIZE;
 pub(crate) struct Privcmd {
     /// The one domain that the descriptor may touch, once it is restricted.
     restricted: SetOnce<Restriction>,
+    /// Owns the I/O request servers that are made through the descriptor.
+    owner: ServerOwner,
 }
 
 impl Device for Privcmd {
@@ -67,6 +70,7 @@ impl Device for Privcmd {
         Ok(Arc::new(
             Self {
                 restricted: SetOnce::new(),
+                owner: ServerOwner::new(),
             },
             GFP_KERNEL,
         )?)
@@ -84,6 +88,13 @@ impl Device for Privcmd {
             // Only paravirtualised control domains map machine frames.
             abi::MMAP => Err(ENOSYS),
             _ => Err(ENOTTY),
+        }
+    }
+
+    fn release(this: &Arc<Self>) {
+        // A device model that has ended serves nobody any more.
+        if let (Some(hypervisor), Some(owner)) = (HYPERVISOR.get(), this.owner.id()) {
+            hypervisor.abandon_servers_of(owner);
         }
     }
 }
@@ -110,16 +121,13 @@ impl Privcmd {
         Ok(domain)
     }
 
-    fn caller<'a>(
-        hypervisor: &'static Hypervisor,
-        dom0: &'a Arc<Domain>,
-        only: Option<Identity>,
-    ) -> Caller<'a> {
+    fn caller(&self, hypervisor: &'static Hypervisor, only: Option<Identity>) -> Caller<'_> {
         Caller {
             hypervisor,
-            domain: dom0,
+            domain: hypervisor.dom0(),
             origin: Origin::Host,
             width: Width::Bits64,
+            owner: Some(&self.owner),
             only,
         }
     }
@@ -131,7 +139,7 @@ impl Privcmd {
         }
         let call: abi::Hypercall = read(arg)?;
         let [a, b, c, d, e] = call.arg;
-        let caller = Self::caller(hypervisor, hypervisor.dom0(), None);
+        let caller = self.caller(hypervisor, None);
         run_for_tool(&caller, call.op, [a, b, c, d, e, 0])
     }
 
@@ -237,7 +245,7 @@ impl Privcmd {
         }
         // The buffers have the layout of the hypercall's own.
         let only = self.restricted.as_ref().map(Restriction::identity);
-        let caller = Self::caller(hypervisor, hypervisor.dom0(), only.transpose()?);
+        let caller = self.caller(hypervisor, only.transpose()?);
         let args = [op.dom.into(), op.num.into(), op.ubufs, 0, 0, 0];
         run_for_tool(&caller, crate::abi::xen::DM_OP.into(), args)
     }

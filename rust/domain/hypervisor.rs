@@ -38,6 +38,7 @@ use crate::abi::errno::{
 use crate::evtchn::{
     self,
     topology,
+    Consumer,
     Delivery,
     Ports, //
 };
@@ -387,8 +388,22 @@ impl topology::Domains for Hypervisor {
                     }
                 }
             }
-            // Nothing in the hypervisor consumes events yet.
-            Delivery::Xen { .. } => {}
+            Delivery::Xen {
+                consumer: Consumer::Ioreq,
+                vcpu,
+                ..
+            } => {
+                if let Ok(domain) = self.domain(domid) {
+                    if let Some(vcpu) = domain.vcpu(vcpu) {
+                        vcpu.request(request::IOREQ);
+                    }
+                }
+            }
+            // Nothing consumes these yet.
+            Delivery::Xen {
+                consumer: Consumer::VmEvent,
+                ..
+            } => {}
         }
     }
 }

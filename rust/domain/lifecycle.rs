@@ -258,6 +258,8 @@ impl Domain {
                 false
             });
         }
+        self.end_servers();
+        hypervisor.abandon_servers_by(self);
         hypervisor.release_grants(self);
         self.p2m.relinquish();
         hypervisor.forget(self);

@@ -27,8 +27,10 @@ use pin_init::{
     PinInit, //
 };
 
+pub(crate) use super::ipi::Injection;
 use crate::abi::errno::{
     Result,
+    EBUSY,
     ESRCH, //
 };
 use crate::evtchn::UpcallEpoch;
@@ -76,6 +78,12 @@ pub(crate) mod request {
     pub(crate) const TIME: u32 = 1 << 3;
     /// An INIT or start-up IPI, or a new context to start with, waits.
     pub(crate) const START: u32 = 1 << 4;
+    /// A device model has answered.
+    pub(crate) const IOREQ: u32 = 1 << 5;
+    /// The I/O request servers have changed.
+    pub(crate) const SERVERS: u32 = 1 << 6;
+    /// A tool has an event for the vCPU.
+    pub(crate) const INJECT: u32 = 1 << 7;
     /// Work that the section can do itself, without leaving it.
     pub(crate) const IN_SECTION: u32 = EVENT;
 }
@@ -158,6 +166,9 @@ pub(crate) struct Vcpu {
     pub(crate) upcall_epoch: UpcallEpoch,
     /// `HVMOP_set_evtchn_upcall_vector`; 0 if the domain's callback is used.
     pub(crate) upcall_vector: AtomicU32,
+    /// An event that a tool has for the vCPU.
+    #[pin]
+    injection: SpinLock<Option<Injection>>,
     /// The timers that the guest sets by hypercall.
     #[pin]
     pub(crate) timers: SpinLock<VcpuTimer>,
@@ -234,6 +245,7 @@ impl Vcpu {
             lapic: shared,
             upcall_epoch: UpcallEpoch::new(),
             upcall_vector: AtomicU32::new(0),
+            injection <- new_spinlock!(None, "oxen::Vcpu::injection"),
             timers <- new_spinlock!(VcpuTimer::new(), "oxen::Vcpu::timers"),
             runstate <- new_spinlock!(
                 Runstate::new(State::Offline, now_ns),
@@ -387,6 +399,28 @@ impl Vcpu {
     /// For the thread: takes that context.
     pub(crate) fn take_boot_context(&self) -> Option<KBox<CpuState>> {
         self.boot_context.lock().take()
+    }
+
+    /// Has an event delivered before the next instruction.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the last one was not delivered yet.
+    pub(crate) fn set_injection(&self, injection: Injection) -> Result {
+        {
+            let mut waiting = self.injection.lock();
+            if waiting.is_some() {
+                return Err(EBUSY);
+            }
+            *waiting = Some(injection);
+        }
+        self.request(request::INJECT);
+        Ok(())
+    }
+
+    /// For the thread: takes that event.
+    pub(crate) fn take_injection(&self) -> Option<Injection> {
+        self.injection.lock().take()
     }
 
     /// Says which thread runs the vCPU; once.

@@ -26,6 +26,8 @@ pub(crate) enum P2mType {
     RamLogdirty = 7,
     /// A device model answers.
     MmioDm = 8,
+    /// RAM of the domain that it may read, and whose writes an I/O request server gets.
+    IoreqServer = 9,
 }
 
 impl P2mType {
@@ -39,6 +41,7 @@ impl P2mType {
             6 => Self::GrantMapRo,
             7 => Self::RamLogdirty,
             8 => Self::MmioDm,
+            9 => Self::IoreqServer,
             _ => Self::Invalid,
         }
     }
@@ -58,7 +61,10 @@ impl P2mType {
 
     /// Whether it counts against the domain's allotment.
     pub(crate) const fn is_ram(self) -> bool {
-        matches!(self, Self::RamRw | Self::RamRo | Self::RamLogdirty)
+        matches!(
+            self,
+            Self::RamRw | Self::RamRo | Self::RamLogdirty | Self::IoreqServer
+        )
     }
 }
 
@@ -146,7 +152,7 @@ mod tests {
 
     #[test]
     fn leaf_round_trip() {
-        for bits in 0..9 {
+        for bits in 0..10 {
             let ty = P2mType::from_bits(bits);
             let e = Entry::leaf(0x1_2345, ty, false, 1 << 47);
             assert_eq!(e.ty(), ty);

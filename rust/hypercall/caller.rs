@@ -24,6 +24,7 @@ use crate::abi::errno::{
 use crate::abi::layout::Widen;
 use crate::abi::xen::DOMID_SELF;
 use crate::domain::hypervisor::Hypervisor;
+use crate::domain::ioreq::ServerOwner;
 use crate::domain::vcpu::Vcpu;
 use crate::domain::{
     DomId,
@@ -65,6 +66,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) origin: Origin<'a>,
     /// Layout of its structures.
     pub(crate) width: Width,
+    /// The descriptor of a tool, which owns the I/O request servers that are made through it.
+    pub(crate) owner: Option<&'a ServerOwner>,
     /// The only other domain that it may name, if its descriptor was restricted.
     pub(crate) only: Option<Identity>,
 }

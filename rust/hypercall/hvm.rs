@@ -114,6 +114,7 @@ fn mem_type(ty: Option<P2mType>) -> u16 {
     match ty {
         Some(P2mType::RamRw | P2mType::Special) => abi::MEM_RAM_RW,
         Some(P2mType::RamRo | P2mType::RamLogdirty | P2mType::GrantMapRo) => abi::MEM_RAM_RO,
+        Some(P2mType::IoreqServer) => abi::MEM_IOREQ_SERVER,
         _ => abi::MEM_MMIO_DM,
     }
 }
@@ -194,6 +195,7 @@ fn set_param(caller: &Caller<'_>, ask: &abi::HvmParam) -> Result {
         | params::MEMORY_EVENT_INT3
         | params::MEMORY_EVENT_SINGLE_STEP => return Err(EOPNOTSUPP),
         params::TRIPLE_FAULT_REASON if ask.value > u64::from(reason::MAX) => return Err(EINVAL),
+        params::NR_IOREQ_SERVER_PAGES if ask.value == 0 || ask.value > 64 => return Err(EINVAL),
         params::TIMER_MODE if ask.value > 3 => return Err(EINVAL),
         // Not offered: hostile guests have used them against others' hypervisors more than anything else.
         params::VIRIDIAN | params::ALTP2M | params::NESTEDHVM if ask.value != 0 => {

@@ -8,7 +8,10 @@
 mod physmap;
 mod resource;
 
-pub(crate) use physmap::grow_grants;
+pub(crate) use physmap::{
+    grow_grants,
+    relocate, //
+};
 pub(crate) use resource::{
     resource,
     resource_size, //

@@ -209,6 +209,15 @@ impl Servers {
         Some(server)
     }
 
+    /// Returns whether a server uses this frame of the guest.
+    pub(crate) fn uses_gfn(&self, gfn: u64) -> bool {
+        self.iter().any(|(_, server)| {
+            server
+                .gfns()
+                .is_some_and(|(sync, buffered)| sync == gfn || buffered == Some(gfn))
+        })
+    }
+
     /// Takes the servers out one by one, at the end of the domain.
     pub(crate) fn drain(&mut self) -> Option<KBox<Server>> {
         self.list.iter_mut().find_map(Option::take)

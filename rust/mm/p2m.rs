@@ -592,6 +592,102 @@ impl P2m {
         Ok(())
     }
 
+    /// Changes the type of what is at `gfn` to what `to` says of the type that it has. A page that the new type has no
+    /// place for is added to `removed`. The caller flushes.
+    ///
+    /// # Errors
+    ///
+    /// What `to` returns; `EINVAL` beyond the map, `ENOMEM`.
+    pub(crate) fn retype(
+        &self,
+        gfn: u64,
+        removed: &mut Removed,
+        to: impl FnOnce(P2mType) -> Result<P2mType>,
+    ) -> Result {
+        self.check_range(gfn, 1)?;
+        removed.pages.reserve(1, GFP_KERNEL)?;
+        let mut spare = Spare::new(3)?;
+        let old = {
+            let _guard = self.lock.lock();
+            let leaf = self.lookup(gfn);
+            let from = leaf.map_or(P2mType::Invalid, |leaf| leaf.ty);
+            let to = to(from)?;
+            if to == from {
+                return Ok(());
+            }
+            let slot = self.slot(gfn, 0, &mut spare)?;
+            match leaf {
+                Some(leaf) if to.is_page() && from.is_page() => {
+                    let entry = Entry::leaf(leaf.mfn, to, false, self.encryption);
+                    slot.store(entry.0, Ordering::Release);
+                    Entry::EMPTY
+                }
+                _ => Entry(slot.swap(Entry::absent(to).0, Ordering::AcqRel)),
+            }
+        };
+        self.retire(old, removed)
+    }
+
+    /// Changes the type of the RAM at `gfn` to another type of RAM, which `to` says. The caller flushes.
+    ///
+    /// # Errors
+    ///
+    /// What `to` returns; `EINVAL` if there is no RAM or beyond the map, `ENOMEM`.
+    pub(crate) fn retype_ram(
+        &self,
+        gfn: u64,
+        to: impl FnOnce(P2mType) -> Result<P2mType>,
+    ) -> Result {
+        let mut none = Removed::with_capacity(0)?;
+        let ram = |from: P2mType| {
+            if !from.is_ram() {
+                return Err(EINVAL);
+            }
+            to(from).and_then(|to| if to.is_ram() { Ok(to) } else { Err(EINVAL) })
+        };
+        let result = self.retype(gfn, &mut none, ram);
+        drop(none);
+        result
+    }
+
+    /// Changes every page of a type in a range of frames to another type, with one flush.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; what was changed stays so.
+    pub(crate) fn retype_all(
+        &self,
+        gfns: core::ops::Range<u64>,
+        from: P2mType,
+        to: P2mType,
+    ) -> Result {
+        let mut result = Ok(());
+        let mut changed = false;
+        for gfn in gfns {
+            if gfn % ENTRIES as u64 == 0 {
+                irq::cond_resched();
+            }
+            if self.lookup(gfn).is_none_or(|leaf| leaf.ty != from) {
+                continue;
+            }
+            changed = true;
+            let change = |now| if now == from { Ok(to) } else { Err(EINVAL) };
+            match self.retype_ram(gfn, change) {
+                // It was changed meanwhile.
+                Err(errno) if errno == EINVAL => {}
+                Err(errno) => {
+                    result = Err(errno);
+                    break;
+                }
+                Ok(()) => {}
+            }
+        }
+        if changed {
+            self.flush();
+        }
+        result
+    }
+
     /// Makes every vCPU drop its translations, and waits until nobody uses old ones.
     pub(crate) fn flush(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);

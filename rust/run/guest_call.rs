@@ -47,6 +47,7 @@ impl<B: Backend> Running<'_, B> {
                 paging: self.paging(),
             },
             width: if wide { Width::Bits64 } else { Width::Bits32 },
+            owner: None,
             only: None,
         };
         match dispatch(&caller, op, &mut args) {

@@ -4,11 +4,6 @@
 
 use super::Running;
 use crate::domain::clock;
-use crate::domain::vcpu::{
-    request,
-    Vcpu, //
-};
-use crate::domain::Domain;
 use crate::hw::state::SegmentName;
 use crate::hw::{
     Backend,
@@ -24,18 +19,9 @@ use crate::policy::msr::{
     MsrClass,
     Read, //
 };
-use crate::sys::atomic::{
-    AtomicU32,
-    Ordering, //
-};
-use crate::vlapic::ipi::{
-    route,
-    Cpus, //
-};
-use crate::vlapic::{
-    self,
-    LapicShared, //
-};
+use crate::sys::atomic::Ordering;
+use crate::vlapic;
+use crate::vlapic::ipi::route;
 
 /// Where the hypercall page goes.
 const HYPERCALL_PAGE: u32 = crate::policy::view::HYPERCALL_MSR;
@@ -69,37 +55,6 @@ impl vlapic::Clock for Clock {
     fn tsc_to_ns(&self, ticks: u64) -> u64 {
         clock::ticks_to_ns(ticks)
     }
-}
-
-/// The vCPUs of a domain, as targets of interprocessor interrupts.
-struct Targets<'a>(&'a Domain);
-
-impl Cpus for Targets<'_> {
-    fn count(&self) -> u32 {
-        // CAST: At most `MAX_VCPUS`.
-        self.0.vcpus().len() as u32
-    }
-    fn lapic(&self, vcpu: u32) -> Option<&LapicShared> {
-        self.0.vcpu(vcpu).map(|vcpu| &vcpu.lapic)
-    }
-    fn kick(&self, vcpu: u32) {
-        if let Some(vcpu) = self.0.vcpu(vcpu) {
-            notify(vcpu);
-        }
-    }
-    fn lowest_cursor(&self) -> &AtomicU32 {
-        &self.0.lowest_cursor
-    }
-}
-
-/// Makes a vCPU look at its local APIC.
-fn notify(vcpu: &Vcpu) {
-    let start = if vcpu.lapic.event_pending() {
-        request::START
-    } else {
-        0
-    };
-    vcpu.request(request::EVENT | start);
 }
 
 impl<B: Backend> Running<'_, B> {
@@ -220,7 +175,7 @@ impl<B: Backend> Running<'_, B> {
             vlapic::Effect::None => {}
             vlapic::Effect::Timer => self.arm_timer(),
             vlapic::Effect::Ipi(ipi) => {
-                route(ipi, &self.vcpu.lapic, &Targets(self.domain));
+                route(ipi, &self.vcpu.lapic, &**self.domain);
             }
             // Nothing here asserts a level.
             vlapic::Effect::Eoi(_) => {}

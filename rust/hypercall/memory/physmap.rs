@@ -73,6 +73,22 @@ pub(super) fn add_to_physmap(caller: &Caller<'_>, arg: u64, start: u64) -> Resul
     Ok(Progress::Done(0))
 }
 
+/// Moves the RAM at `from` and the frames after it to `to`, `now` of `size` of them.
+///
+/// # Errors
+///
+/// `EOVERFLOW` for a range that wraps, `EACCES` if there is no RAM to move, those of the map.
+pub(crate) fn relocate(domain: &Domain, from: u64, to: u64, size: u32, now: u32) -> Result {
+    let size = u64::from(size);
+    if from.checked_add(size).is_none() || to.checked_add(size).is_none() {
+        return Err(EOVERFLOW);
+    }
+    for index in 0..u64::from(now) {
+        add_one(domain, abi::MAPSPACE_GMFN, from + index, to + index)?;
+    }
+    Ok(())
+}
+
 /// `XENMEM_add_to_physmap_batch`: the same for scattered pages, each with its own outcome in a list.
 ///
 /// # Errors
