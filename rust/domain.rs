@@ -177,9 +177,9 @@ pub(crate) struct Domain {
     ioreq_control: Mutex<()>,
     /// What [`Servers::any`] says, for the exit path.
     serves_io: AtomicBool,
-    /// The log of writes to a frame buffer.
+    /// Held while a log of writes is begun, read or ended.
     #[pin]
-    dirty: Mutex<Option<dirty::DirtyLog>>,
+    dirty: Mutex<()>,
     /// HVM parameters.
     #[pin]
     params: Mutex<Params>,
@@ -268,7 +268,7 @@ impl Domain {
                 ioreq <- new_spinlock!(Servers::new(), "oxen::Domain::ioreq"),
                 ioreq_control <- new_mutex!((), "oxen::Domain::ioreq_control"),
                 serves_io: AtomicBool::new(false),
-                dirty <- new_mutex!(None, "oxen::Domain::dirty"),
+                dirty <- new_mutex!((), "oxen::Domain::dirty"),
                 params <- new_mutex!(Params::new(), "oxen::Domain::params"),
                 lowest_cursor: AtomicU32::new(0),
                 callback_vector: AtomicU32::new(0),

@@ -14,6 +14,7 @@
 //!            +-------+
 //! ```
 
+mod device;
 mod events;
 mod exit;
 mod fast;
@@ -102,6 +103,8 @@ struct Running<'a, B: Backend> {
     window: bool,
     insn: fetch::Insn,
     frames: FrameCache,
+    /// The domain shuts down, and the vCPU stops when device models have done what they do for it.
+    stop_later: bool,
 }
 
 impl<B: Backend> thread::Run for VcpuThread<B> {
@@ -213,6 +216,11 @@ fn run_until_stop<B: Backend>(
         hw.load(&owned.state);
         hw.load_extended(&owned.extended);
         owned.changed = false;
+        owned.device.forget();
+    }
+    if !owned.device.transfer.is_idle() {
+        // Servers may have changed while nobody looked.
+        vcpu.request(request::SERVERS);
     }
     domain.life.lock().has_run = true;
     let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
@@ -232,6 +240,7 @@ fn run_until_stop<B: Backend>(
         window: false,
         insn: fetch::Insn::new(),
         frames: FrameCache::new(),
+        stop_later: false,
     };
     running.refresh_view();
     running.write_time();
@@ -252,9 +261,7 @@ impl<B: Backend> Running<'_, B> {
     fn run(&mut self) {
         loop {
             let requests = self.vcpu.take_requests(!request::IN_SECTION);
-            if (requests & request::STOP != 0 && self.domain.must_stop(self.vcpu))
-                || thread::should_stop()
-            {
+            if (requests & request::STOP != 0 && self.must_stop()) || thread::should_stop() {
                 return;
             }
             if requests & request::START != 0 && self.reset_by_ipi() {
@@ -277,6 +284,16 @@ impl<B: Backend> Running<'_, B> {
             self.notice_sleep();
             self.arm_timer();
             irq::cond_resched();
+            if !self.owned.device.transfer.is_idle() && !self.model_answered(requests) {
+                self.wait_for_model();
+                continue;
+            }
+            if self.carry_out_again() {
+                continue;
+            }
+            if requests & request::INJECT != 0 {
+                self.deliver_injection();
+            }
             if self.vcpu.is_blocked() && !self.wait_ends() {
                 self.block();
                 continue;
@@ -295,6 +312,7 @@ impl<B: Backend> Running<'_, B> {
                 vlapic::shared::Event::Init => {
                     self.hw.load(&CpuState::reset());
                     self.owned.extended.reset();
+                    self.owned.device.forget();
                     self.owned.lapic.init(&self.vcpu.lapic);
                     self.refresh_view();
                     self.vcpu.set_down(true);

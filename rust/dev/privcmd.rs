@@ -46,6 +46,7 @@ use crate::hypercall::caller::{
     Origin,
     Width, //
 };
+use crate::hypercall::memory::Resource;
 use crate::hypercall::run_for_tool;
 use crate::sys::chardev::{
     Device,
@@ -53,6 +54,9 @@ use crate::sys::chardev::{
 };
 use crate::sys::irq;
 use crate::sys::page::PAGE_SIZE;
+
+/// Pages that are put into a mapping before others may change the process's mappings.
+const BATCH: usize = 64;
 
 /// An open file.
 pub(crate) struct Privcmd {
@@ -197,7 +201,10 @@ impl Privcmd {
         Ok(0)
     }
 
-    /// `IOCTL_PRIVCMD_MMAP_RESOURCE`: all pages or none.
+    /// `IOCTL_PRIVCMD_MMAP_RESOURCE`: tells how many frames a resource has, or puts some into a mapping of this file.
+    ///
+    /// The pages are there before the first is put into the mapping: only what is wrong with the mapping itself can
+    /// leave it filled in part.
     fn mmap_resource(
         &self,
         hypervisor: &'static Hypervisor,
@@ -209,19 +216,46 @@ impl Privcmd {
         if (ask.addr == 0) != (ask.num == 0) {
             return Err(EINVAL);
         }
-        let domain = self.live_domain(hypervisor, ask.dom)?;
-        let (kind, id) = (ask.type_, ask.id);
+        let only = self.restricted.as_ref().map(Restriction::identity);
+        let caller = self.caller(hypervisor, only.transpose()?);
+        let domain = caller.remote(ask.dom)?;
+        let resource = Resource {
+            kind: ask.type_,
+            id: ask.id,
+        };
+        let size = resource.size(&domain)?;
         if ask.num == 0 {
-            ask.num = crate::hypercall::memory::resource_size(&domain, kind, id)?.into();
+            ask.num = size.into();
             write(arg, &ask)?;
             return Ok(0);
         }
-        let bytes = ask.num.checked_mul(PAGE_SIZE as u64).ok_or(EINVAL)?;
+        // No resource has more; what is told of the others is that they are not there.
         let count = u32::try_from(ask.num).map_err(|_| EINVAL)?;
-        let pages = crate::hypercall::memory::resource(&domain, kind, id, ask.idx.into(), count)?;
-        let mapping = file.mapping(ask.addr, bytes).ok_or(EINVAL)?;
-        for (index, page) in pages.iter().enumerate() {
-            mapping.insert(ask.addr + (index * PAGE_SIZE) as u64, page.page())?;
+        let bytes = u64::from(count) * PAGE_SIZE as u64;
+        let first = u64::from(ask.idx);
+        if first + u64::from(count) > u64::from(size) {
+            return Err(EINVAL);
+        }
+        check_place(file, ask.addr, count.into())?;
+        // CAST: At most the frames of a grant table.
+        let mut pages = KVVec::with_capacity(count as usize, GFP_KERNEL)?;
+        resource.frames(&caller, &domain, first, count, |page| {
+            // Nothing has been done that anybody sees: any signal may end it.
+            if irq::signal_pending() {
+                return Err(EINTR);
+            }
+            yield_now(pages.len() as u64)?;
+            Ok(pages.push(page, GFP_KERNEL)?)
+        })?;
+        let batches = (0u64..).step_by(BATCH * PAGE_SIZE).zip(pages.chunks(BATCH));
+        for (offset, batch) in batches {
+            let mapping = file.mapping(ask.addr, bytes).ok_or(EINVAL)?;
+            for (index, page) in (0u64..).zip(batch) {
+                let at = ask.addr + offset + index * PAGE_SIZE as u64;
+                mapping.insert(at, page.page())?;
+            }
+            drop(mapping);
+            yield_now(BATCH as u64 - 1)?;
         }
         Ok(0)
     }
@@ -286,10 +320,11 @@ fn map_frame(
     Ok(mapping.insert(at, &page))
 }
 
-/// Lets others go first now and then; a fatal signal ends the call.
+/// Lets others go first now and then. Only a signal that ends the process ends the call: what has been mapped is in the
+/// way of the next one at the same place.
 fn yield_now(index: u64) -> Result {
     if index % 64 == 63 {
-        if irq::signal_pending() {
+        if irq::fatal_signal_pending() {
             return Err(EINTR);
         }
         irq::cond_resched();

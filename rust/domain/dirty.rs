@@ -2,8 +2,8 @@
 
 //! The log of writes to a frame buffer (`XEN_DMOP_track_dirty_vram`).
 //!
-//! Frames that are clean have a type that the guest cannot write (`RamLogdirty`). The first write to one faults, is noted,
-//! and makes the frame normal RAM until the log is read.
+//! Frames that are clean have a type that the guest cannot write (`RamLogdirty`). The first write to one faults, is
+//! noted by the p2m, and makes the frame normal RAM until the log is read.
 
 use super::Domain;
 use crate::abi::errno::{
@@ -12,10 +12,7 @@ use crate::abi::errno::{
     ESRCH, //
 };
 use crate::hw::npt::P2mType;
-use crate::sys::alloc::{
-    KVVec,
-    GFP_KERNEL, //
-};
+use crate::mm::dirty::DirtyLog;
 use crate::sys::irq;
 
 /// The most frames of a log: 1 GiB, as in Xen.
@@ -24,81 +21,24 @@ pub(crate) const MAX_FRAMES: u32 = 1 << 18;
 /// Frames whose types are changed before others may go first.
 const STEP: u64 = 256;
 
-/// A log of one range.
-pub(crate) struct DirtyLog {
-    first: u64,
-    frames: u32,
-    /// A bit for each frame that was written.
-    bits: KVVec<u8>,
-}
-
-impl DirtyLog {
-    fn new(first: u64, frames: u32) -> Result<Self> {
-        // CAST: At most 32 KiB.
-        let bytes = frames.div_ceil(8) as usize;
-        let mut bits = KVVec::with_capacity(bytes, GFP_KERNEL)?;
-        bits.resize(bytes, 0, GFP_KERNEL)?;
-        Ok(Self {
-            first,
-            frames,
-            bits,
-        })
-    }
-
-    fn range(&self) -> core::ops::Range<u64> {
-        self.first..self.first + u64::from(self.frames)
-    }
-
-    /// Notes a write.
-    fn note(&mut self, gfn: u64) {
-        if !self.range().contains(&gfn) {
-            return;
-        }
-        let offset = gfn - self.first;
-        // CAST: At most 2^18.
-        if let Some(byte) = self.bits.get_mut((offset / 8) as usize) {
-            *byte |= 1 << (offset % 8);
-        }
-    }
-
-    fn is_noted(&self, gfn: u64) -> bool {
-        let offset = gfn - self.first;
-        // CAST: At most 2^18.
-        let byte = self.bits.get((offset / 8) as usize);
-        byte.is_some_and(|byte| byte & 1 << (offset % 8) != 0)
-    }
-}
-
 impl Domain {
-    /// Whether writes are logged.
-    pub(crate) fn logs_dirty(&self) -> bool {
-        self.dirty.lock().is_some()
-    }
-
-    /// A frame was written by somebody else than the guest.
-    pub(crate) fn note_written(&self, gfn: u64) {
-        if let Some(log) = &mut *self.dirty.lock() {
-            log.note(gfn);
+    /// Changes the type of a frame whose writes are, or are to be, logged. One of another type stays what it is.
+    fn retype_logged(&self, gfn: u64, from: P2mType, to: P2mType) {
+        let change = |now| if now == from { Ok(to) } else { Err(EINVAL) };
+        let _ = self.p2m.retype_ram(gfn, change);
+        if gfn % STEP == 0 {
+            irq::cond_resched();
         }
     }
 
     /// The guest writes to a frame whose writes are logged: notes that, and lets it.
     pub(crate) fn write_logged(&self, gfn: u64) {
-        let mut log = self.dirty.lock();
-        if let Some(log) = &mut *log {
-            log.note(gfn);
-        }
+        self.p2m.note_written(gfn);
         // A processor that still knows the old type faults once more and finds the new one.
-        let _ = self.retype_logged(gfn, P2mType::RamLogdirty, P2mType::RamRw);
+        self.retype_logged(gfn, P2mType::RamLogdirty, P2mType::RamRw);
     }
 
-    fn retype_logged(&self, gfn: u64, from: P2mType, to: P2mType) -> Result {
-        self.p2m
-            .retype_ram(gfn, |now| if now == from { Ok(to) } else { Err(EINVAL) })
-    }
-
-    /// Reads and clears the log of a range, which is begun if there is none or another one. `copy` gets pieces of the
-    /// bitmap with their offsets.
+    /// Reads and clears the log of a range, which is begun if there is none or another one. `copy` gets the bits.
     ///
     /// # Errors
     ///
@@ -107,80 +47,53 @@ impl Domain {
         &self,
         first: u64,
         frames: u32,
-        mut copy: impl FnMut(u64, &[u8]) -> Result,
+        copy: impl FnOnce(&[u8]) -> Result,
     ) -> Result {
         if self.life.lock().dying {
             return Err(ESRCH);
         }
-        let mut log = self.dirty.lock();
-        let known = log
-            .as_ref()
-            .is_some_and(|log| log.first == first && log.frames == frames);
-        if known {
-            if let Some(log) = &mut *log {
-                copy(0, &log.bits)?;
-                for gfn in log.range() {
-                    if log.is_noted(gfn) {
-                        let _ = self.retype_logged(gfn, P2mType::RamRw, P2mType::RamLogdirty);
-                    }
-                    pause(gfn);
+        let mut bits = DirtyLog::none(frames)?;
+        {
+            let _dirty = self.dirty.lock();
+            let range = first..first.saturating_add(frames.into());
+            if self.p2m.log_range() == Some(range.clone()) {
+                self.p2m.take_log(&mut bits);
+            } else {
+                // Nothing is known of what was written before.
+                for (offset, byte) in (0..frames).step_by(8).zip(bits.iter_mut()) {
+                    *byte = match frames - offset {
+                        left @ 1..=7 => (1 << left) - 1,
+                        _ => 0xff,
+                    };
                 }
-                for byte in log.bits.iter_mut() {
-                    *byte = 0;
-                }
+                let log = DirtyLog::new(first, frames)?;
+                self.unlog(self.p2m.set_log(Some(log)));
             }
-        } else {
-            let new = DirtyLog::new(first, frames)?;
-            if let Some(old) = log.take() {
-                self.unlog(&old);
-            }
-            // Nothing is known of what was written before.
-            let ones = [0xff; 64];
-            let bytes = u64::from(frames.div_ceil(8));
-            let mut at = 0;
-            while at < bytes {
-                let rest = bytes - at;
-                let last = frames % 8;
-                // CAST: At most 64.
-                let piece = rest.min(ones.len() as u64) as usize;
-                copy(at, ones.get(..piece).unwrap_or(&[]))?;
-                at += piece as u64;
-                if at == bytes && last != 0 {
-                    copy(at - 1, &[(1 << last) - 1])?;
+            for (gfn, bit) in range.zip(0u64..) {
+                // CAST: An index in the bits.
+                let byte = bits.get((bit / 8) as usize).copied().unwrap_or(0);
+                if byte & 1 << (bit % 8) != 0 {
+                    self.retype_logged(gfn, P2mType::RamRw, P2mType::RamLogdirty);
                 }
             }
-            for gfn in new.range() {
-                let _ = self.retype_logged(gfn, P2mType::RamRw, P2mType::RamLogdirty);
-                pause(gfn);
-            }
-            *log = Some(new);
+            // What is written after this faults. What was before is told now, or was told and is seen by who looks.
+            self.p2m.flush();
         }
-        // What was written before this is in what was copied, or seen by who looks at the memory from now on.
-        self.p2m.flush();
-        Ok(())
+        copy(&bits)
     }
 
     /// Ends the log.
     pub(crate) fn end_dirty_log(&self) -> Result {
-        let mut log = self.dirty.lock();
-        if let Some(old) = log.take() {
-            self.unlog(&old);
-            self.p2m.flush();
-        }
+        let _dirty = self.dirty.lock();
+        self.unlog(self.p2m.set_log(None));
+        self.p2m.flush();
         Ok(())
     }
 
-    fn unlog(&self, log: &DirtyLog) {
-        for gfn in log.range() {
-            let _ = self.retype_logged(gfn, P2mType::RamLogdirty, P2mType::RamRw);
-            pause(gfn);
+    /// Makes the frames of a log that has ended normal again.
+    fn unlog(&self, log: Option<DirtyLog>) {
+        for gfn in log.iter().flat_map(DirtyLog::range) {
+            self.retype_logged(gfn, P2mType::RamLogdirty, P2mType::RamRw);
         }
-    }
-}
-
-/// Lets others go first now and then.
-fn pause(gfn: u64) {
-    if gfn % STEP == 0 {
-        irq::cond_resched();
     }
 }

@@ -29,11 +29,13 @@ use crate::evtchn::{
     Reservation, //
 };
 use crate::hw::npt::P2mType;
+use crate::hw::Exit;
 use crate::ioreq::{
     Buffering,
     Creator,
     GfnPages,
-    Server, //
+    Server,
+    Transfer, //
 };
 use crate::mm::p2m::Removed;
 use crate::sys::alloc::{
@@ -50,8 +52,42 @@ use crate::sys::page::{
     PAGE_SIZE, //
 };
 
-/// Who makes servers through a descriptor of a tool. When the descriptor closes, the device model has ended: its servers
-/// go with it.
+/// An instruction of a vCPU that waits for device models, or has been answered by them.
+pub(crate) struct DeviceAccess {
+    /// What is in flight, and what was answered.
+    pub(crate) transfer: Transfer,
+    /// The instruction, if it is to be carried out again.
+    pub(crate) given_up: Option<GivenUp>,
+}
+
+/// An instruction that is to be carried out again.
+pub(crate) struct GivenUp {
+    /// Why it left the guest.
+    pub(crate) exit: Exit,
+    /// Its bytes, as they were then.
+    pub(crate) bytes: [u8; 15],
+    /// How many they are.
+    pub(crate) len: usize,
+}
+
+impl DeviceAccess {
+    /// Nothing waits.
+    pub(crate) const fn new() -> Self {
+        Self {
+            transfer: Transfer::new(),
+            given_up: None,
+        }
+    }
+
+    /// Forgets the instruction, because the vCPU's state was replaced.
+    pub(crate) fn forget(&mut self) {
+        self.transfer.forget();
+        self.given_up = None;
+    }
+}
+
+/// Who makes servers through a descriptor of a tool. When the descriptor closes, the device model has ended: its
+/// servers go with it.
 pub(crate) struct ServerOwner {
     /// Tells it from every other descriptor, once it has made a server; 0 before.
     id: AtomicU64,

@@ -94,6 +94,15 @@ impl Domain {
         vcpu.must_stop() || self.life.lock().must_stop()
     }
 
+    /// Whether this vCPU must not run now, although a device model may be at work for it.
+    pub(crate) fn must_stop_now(&self, vcpu: &Vcpu) -> bool {
+        let life = self.life.lock();
+        vcpu.must_stop()
+            || life.paused != 0
+            || life.dying
+            || life.shutting_down == Some(reason::CRASH)
+    }
+
     /// Makes every vCPU look whether it may run.
     fn kick_all(&self) {
         for vcpu in self.vcpus() {

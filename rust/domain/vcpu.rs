@@ -27,6 +27,7 @@ use pin_init::{
     PinInit, //
 };
 
+use super::ioreq::DeviceAccess;
 pub(crate) use super::ipi::Injection;
 use crate::abi::errno::{
     Result,
@@ -134,6 +135,8 @@ pub(crate) struct Owned {
     pub(crate) tsc_offset: u64,
     /// The version of what the guest reads about time.
     pub(crate) time_version: Version,
+    /// The instruction that waits for device models.
+    pub(crate) device: DeviceAccess,
 }
 
 /// What other threads may know and do.
@@ -166,6 +169,8 @@ pub(crate) struct Vcpu {
     pub(crate) upcall_epoch: UpcallEpoch,
     /// `HVMOP_set_evtchn_upcall_vector`; 0 if the domain's callback is used.
     pub(crate) upcall_vector: AtomicU32,
+    /// A hypercall of the vCPU has given memory back.
+    invalidate: AtomicBool,
     /// An event that a tool has for the vCPU.
     #[pin]
     injection: SpinLock<Option<Injection>>,
@@ -229,6 +234,7 @@ impl Vcpu {
             view: VcpuView::new(id),
             tsc_offset: 0,
             time_version: Version::default(),
+            device: DeviceAccess::new(),
         };
         pin_init!(Self {
             id,
@@ -245,6 +251,7 @@ impl Vcpu {
             lapic: shared,
             upcall_epoch: UpcallEpoch::new(),
             upcall_vector: AtomicU32::new(0),
+            invalidate: AtomicBool::new(false),
             injection <- new_spinlock!(None, "oxen::Vcpu::injection"),
             timers <- new_spinlock!(VcpuTimer::new(), "oxen::Vcpu::timers"),
             runstate <- new_spinlock!(
@@ -416,6 +423,16 @@ impl Vcpu {
         }
         self.request(request::INJECT);
         Ok(())
+    }
+
+    /// For a hypercall of this vCPU: it has given memory back, of which device models may have mappings.
+    pub(crate) fn request_invalidate(&self) {
+        self.invalidate.store(true, Ordering::Relaxed);
+    }
+
+    /// For the thread: whether that is so.
+    pub(crate) fn take_invalidate(&self) -> bool {
+        self.invalidate.load(Ordering::Relaxed) && self.invalidate.swap(false, Ordering::Relaxed)
     }
 
     /// For the thread: takes that event.

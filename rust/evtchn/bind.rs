@@ -95,7 +95,6 @@ impl Ports {
     /// # Errors
     ///
     /// As [`Ports::alloc_unbound`], and `ENOENT` if there is no such vCPU.
-    #[cfg_attr(not(test), expect(dead_code, reason = "I/O request servers, vm_event"))]
     pub(crate) fn alloc_unbound_xen(
         &mut self,
         vcpu: u32,

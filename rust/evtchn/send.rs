@@ -42,7 +42,6 @@ impl Ports {
 
     /// Sends an event from the hypervisor through a port that it consumes, such as a request to an
     /// ioreq server; does nothing if nobody is bound.
-    #[cfg_attr(not(test), expect(dead_code, reason = "I/O request servers, vm_event"))]
     pub(crate) fn send_from_xen(&mut self, port: Port) -> Send {
         let consumed = self
             .table

@@ -114,7 +114,6 @@ impl Entry {
     }
 
     /// An entry without a page but with a meaning.
-    #[cfg_attr(not(test), expect(dead_code, reason = "I/O request servers"))]
     pub(crate) const fn absent(ty: P2mType) -> Self {
         Self((ty as u64) << TYPE_SHIFT)
     }

@@ -12,10 +12,7 @@ pub(crate) use physmap::{
     grow_grants,
     relocate, //
 };
-pub(crate) use resource::{
-    resource,
-    resource_size, //
-};
+pub(crate) use resource::Resource;
 
 use kernel::sync::Arc;
 
@@ -80,7 +77,7 @@ pub(crate) fn memory_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         abi::CLAIM_PAGES if !caller.is_compat() => claim_pages(caller, args[1]),
         abi::SET_POD_TARGET | abi::GET_POD_TARGET => pod_target(caller, args[1]),
         abi::GET_VNUMAINFO => vnuma_info(caller, args[1]),
-        abi::ACQUIRE_RESOURCE => resource::acquire(caller, args[1]),
+        abi::ACQUIRE_RESOURCE => resource::acquire(caller, args[1], start),
         _ => Err(ENOSYS),
     };
     match result? {
@@ -244,11 +241,23 @@ fn decrease_reservation(caller: &Caller<'_>, arg: u64, start: u64) -> Result<Pro
         }
         done += 1;
     }
+    if removed.len() != 0 {
+        note_removed(caller, &ask.domain);
+    }
     ask.domain.p2m.release(removed);
     if failed || done >= ask.count {
         Ok(Progress::Done(done as i64))
     } else {
         Ok(Progress::More(done))
+    }
+}
+
+/// A guest that gives memory back has its device models forget mappings of it when the hypercall is over.
+fn note_removed(caller: &Caller<'_>, domain: &Domain) {
+    if let Some(vcpu) = caller.vcpu() {
+        if domain.id() == caller.domain.id() && domain.serves_io() {
+            vcpu.request_invalidate();
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 //! What a vCPU has in flight, and what it was answered for the instruction that it is at.
 //!
-//! A vCPU does not wait inside an instruction: it gives the instruction up, waits where it can be stopped, and begins the
-//! instruction again when the answer has come. An instruction may access devices several times (MOVS, read-modify-write,
-//! an access that is wider than a request). What it was answered is remembered until the instruction, or the iteration
-//! of a repeated one, has changed a register: then it cannot be given up any more. When it is begun again it is given
-//! the same answers, in order, and no access is made twice.
+//! A vCPU does not wait inside an instruction: it gives the instruction up, waits where it can be stopped, and begins
+//! the instruction again when the answer has come. An instruction may access devices several times (MOVS,
+//! read-modify-write, an access that is wider than a request). What it was answered is remembered until the
+//! instruction, or the iteration of a repeated one, has changed a register: then it cannot be given up any more. When
+//! it is begun again it is given the same answers, in order, and no access is made twice.
 
 use super::request::Request;
 use super::servers::{
@@ -21,8 +21,8 @@ use super::slot::{
     Violation, //
 };
 
-/// Accesses that one instruction, or one iteration of a repeated one, can make: 64 bytes to and fro, each in pieces of 8
-/// and with both ends in other pages than the middle.
+/// Accesses that one instruction, or one iteration of a repeated one, can make: 64 bytes to and fro, each in pieces of
+/// 8 and with both ends in other pages than the middle.
 const MOST: usize = 32;
 
 /// What an access for which there is nobody, or nobody any more, is answered.
@@ -69,6 +69,10 @@ impl Log {
 }
 
 /// What a vCPU waits for.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each vCPU, and what waits must not depend on memory"
+)]
 enum State {
     /// Nothing.
     Idle,
@@ -158,8 +162,8 @@ impl Transfer {
 
     /// Makes an access of the instruction. Its answer may be there already.
     ///
-    /// Call it only while nothing is waited for. `in_memory` says that the access is a write to a frame that a server has
-    /// by its type.
+    /// Call it only while nothing is waited for. `in_memory` says that the access is a write to a frame that a server
+    /// has by its type.
     ///
     /// # Errors
     ///
@@ -232,7 +236,7 @@ impl Transfer {
         })
     }
 
-    /// Sends a message to all servers; `notify` gets the ports. The vCPU waits until all have answered (I-6).
+    /// Sends a message to all servers; returns the ports to notify. The vCPU waits until all have answered (I-6).
     ///
     /// # Errors
     ///
@@ -242,17 +246,17 @@ impl Transfer {
         servers: &Servers,
         vcpu: u32,
         request: &Request,
-        mut notify: impl FnMut(u32),
-    ) -> Result<(), Violation> {
+    ) -> Result<[Option<u32>; MAX_SERVERS], Violation> {
+        let mut ports = [None; MAX_SERVERS];
         if !self.is_idle() {
-            return Ok(());
+            return Ok(ports);
         }
         let mut all = [const { None }; MAX_SERVERS];
-        let mut places = all.iter_mut();
+        let mut places = all.iter_mut().zip(ports.iter_mut());
         let result = servers.broadcast(vcpu, request, |to, port| {
-            if let Some(place) = places.next() {
+            if let Some((place, notified)) = places.next() {
                 *place = Some(to);
-                notify(port);
+                *notified = Some(port);
             }
         });
         if all.iter().any(Option::is_some) {
@@ -262,7 +266,7 @@ impl Transfer {
                 to: all,
             });
         }
-        result
+        result.map(|()| ports)
     }
 
     /// Returns whether [`poll`](Self::poll) may have something new. Decides nothing.

@@ -22,6 +22,7 @@
 
 #[cfg(CONFIG_KUNIT = "y")]
 mod kunit;
+mod types;
 
 use kernel::new_spinlock;
 use kernel::sync::SpinLock;
@@ -47,6 +48,7 @@ use crate::hw::npt::{
     LEVELS,
     MAX_GFN, //
 };
+use crate::mm::dirty::DirtyLog;
 use crate::sys::alloc::{
     KVec,
     GFP_KERNEL, //
@@ -147,13 +149,33 @@ impl Removed {
     }
 }
 
+/// Checks that the domain could write to a frame of this type, and notes it if writes are logged.
+///
+/// # Errors
+///
+/// `EINVAL`.
+fn may_write(log: &mut Option<DirtyLog>, gfn: u64, ty: P2mType) -> Result {
+    if ty == P2mType::RamLogdirty {
+        if let Some(log) = log {
+            log.note(gfn);
+        }
+        return Ok(());
+    }
+    if ty.writable() {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
 /// The map of one domain.
 #[pin_data(PinnedDrop)]
 pub(crate) struct P2m {
     root: PageBlock<0>,
     encryption: u64,
+    /// With the log of writes, if there is one.
     #[pin]
-    lock: SpinLock<()>,
+    lock: SpinLock<Option<DirtyLog>>,
     /// Grows with every change that a processor may have cached the opposite of.
     generation: AtomicU64,
     /// Processors that may use translations or look into guest memory right now.
@@ -174,7 +196,7 @@ impl P2m {
         Ok(pin_init!(Self {
             root,
             encryption: sme_mask(),
-            lock <- new_spinlock!((), "oxen::P2m"),
+            lock <- new_spinlock!(None, "oxen::P2m"),
             generation: AtomicU64::new(1),
             running,
             ram_pages: AtomicU64::new(0),
@@ -291,13 +313,13 @@ impl P2m {
     ///
     /// `ENOENT` if there is none; `EINVAL` if `write` is asked for and the domain itself could not write.
     pub(crate) fn get(&self, gfn: u64, write: bool) -> Result<PageRef> {
-        let _guard = self.lock.lock();
+        let mut guard = self.lock.lock();
         let leaf = self.lookup(gfn).ok_or(ENOENT)?;
         if !leaf.ty.is_page() {
             return Err(ENOENT);
         }
-        if write && !leaf.ty.writable() {
-            return Err(EINVAL);
+        if write {
+            may_write(&mut guard, gfn, leaf.ty)?;
         }
         // SAFETY: The leaf owns a reference, and cannot go while we hold the lock.
         Ok(unsafe { PageRef::from_mfn(leaf.mfn) })
@@ -310,13 +332,13 @@ impl P2m {
     ///
     /// `ENOENT` if there is no such page; `EINVAL` if `write` is asked for and the domain itself could not write.
     pub(crate) fn get_own(&self, gfn: u64, write: bool) -> Result<PageRef> {
-        let _guard = self.lock.lock();
+        let mut guard = self.lock.lock();
         let leaf = self.lookup(gfn).ok_or(ENOENT)?;
         if !leaf.ty.is_ram() && leaf.ty != P2mType::Special {
             return Err(ENOENT);
         }
-        if write && !leaf.ty.writable() {
-            return Err(EINVAL);
+        if write {
+            may_write(&mut guard, gfn, leaf.ty)?;
         }
         // SAFETY: The leaf owns a reference, and cannot go while we hold the lock.
         Ok(unsafe { PageRef::from_mfn(leaf.mfn) })
@@ -561,131 +583,6 @@ impl P2m {
         self.note_mapped(to + 1);
         removed.push(page)?;
         self.retire(old, removed)
-    }
-
-    /// Changes the type of the page at `gfn` from `from` to `to`, both with the same page behind them.
-    ///
-    /// # Errors
-    ///
-    /// `ENOENT` if nothing is there, `EINVAL` if it is of another type.
-    #[cfg_attr(
-        not(CONFIG_KUNIT = "y"),
-        expect(dead_code, reason = "XEN_DMOP_set_mem_type, log-dirty tracking")
-    )]
-    pub(crate) fn change_type(&self, gfn: u64, from: P2mType, to: P2mType) -> Result {
-        self.check_range(gfn, 1)?;
-        let mut spare = Spare::new(1)?;
-        {
-            let _guard = self.lock.lock();
-            let leaf = self.lookup(gfn).ok_or(ENOENT)?;
-            if leaf.ty == P2mType::Invalid {
-                return Err(ENOENT);
-            }
-            if leaf.ty != from {
-                return Err(EINVAL);
-            }
-            let slot = self.slot(gfn, 0, &mut spare)?;
-            let entry = Entry::leaf(leaf.mfn, to, false, self.encryption);
-            slot.store(entry.0, Ordering::Release);
-        }
-        self.flush();
-        Ok(())
-    }
-
-    /// Changes the type of what is at `gfn` to what `to` says of the type that it has. A page that the new type has no
-    /// place for is added to `removed`. The caller flushes.
-    ///
-    /// # Errors
-    ///
-    /// What `to` returns; `EINVAL` beyond the map, `ENOMEM`.
-    pub(crate) fn retype(
-        &self,
-        gfn: u64,
-        removed: &mut Removed,
-        to: impl FnOnce(P2mType) -> Result<P2mType>,
-    ) -> Result {
-        self.check_range(gfn, 1)?;
-        removed.pages.reserve(1, GFP_KERNEL)?;
-        let mut spare = Spare::new(3)?;
-        let old = {
-            let _guard = self.lock.lock();
-            let leaf = self.lookup(gfn);
-            let from = leaf.map_or(P2mType::Invalid, |leaf| leaf.ty);
-            let to = to(from)?;
-            if to == from {
-                return Ok(());
-            }
-            let slot = self.slot(gfn, 0, &mut spare)?;
-            match leaf {
-                Some(leaf) if to.is_page() && from.is_page() => {
-                    let entry = Entry::leaf(leaf.mfn, to, false, self.encryption);
-                    slot.store(entry.0, Ordering::Release);
-                    Entry::EMPTY
-                }
-                _ => Entry(slot.swap(Entry::absent(to).0, Ordering::AcqRel)),
-            }
-        };
-        self.retire(old, removed)
-    }
-
-    /// Changes the type of the RAM at `gfn` to another type of RAM, which `to` says. The caller flushes.
-    ///
-    /// # Errors
-    ///
-    /// What `to` returns; `EINVAL` if there is no RAM or beyond the map, `ENOMEM`.
-    pub(crate) fn retype_ram(
-        &self,
-        gfn: u64,
-        to: impl FnOnce(P2mType) -> Result<P2mType>,
-    ) -> Result {
-        let mut none = Removed::with_capacity(0)?;
-        let ram = |from: P2mType| {
-            if !from.is_ram() {
-                return Err(EINVAL);
-            }
-            to(from).and_then(|to| if to.is_ram() { Ok(to) } else { Err(EINVAL) })
-        };
-        let result = self.retype(gfn, &mut none, ram);
-        drop(none);
-        result
-    }
-
-    /// Changes every page of a type in a range of frames to another type, with one flush.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; what was changed stays so.
-    pub(crate) fn retype_all(
-        &self,
-        gfns: core::ops::Range<u64>,
-        from: P2mType,
-        to: P2mType,
-    ) -> Result {
-        let mut result = Ok(());
-        let mut changed = false;
-        for gfn in gfns {
-            if gfn % ENTRIES as u64 == 0 {
-                irq::cond_resched();
-            }
-            if self.lookup(gfn).is_none_or(|leaf| leaf.ty != from) {
-                continue;
-            }
-            changed = true;
-            let change = |now| if now == from { Ok(to) } else { Err(EINVAL) };
-            match self.retype_ram(gfn, change) {
-                // It was changed meanwhile.
-                Err(errno) if errno == EINVAL => {}
-                Err(errno) => {
-                    result = Err(errno);
-                    break;
-                }
-                Ok(()) => {}
-            }
-        }
-        if changed {
-            self.flush();
-        }
-        result
     }
 
     /// Makes every vCPU drop its translations, and waits until nobody uses old ones.

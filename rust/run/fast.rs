@@ -131,10 +131,10 @@ impl<B: Backend> Running<'_, B> {
     /// IN and OUT, unless the answer has to leave the section.
     #[inline]
     pub(super) fn fast_io(&mut self, io: IoAccess) -> Answer {
-        if io.string || io.port == DEBUG_PORT {
+        if io.string || io.port == DEBUG_PORT || self.domain.serves_io() {
             return Answer::None;
         }
-        self.io(io);
+        self.unserved_io(io);
         Answer::Again
     }
 

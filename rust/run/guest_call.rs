@@ -64,5 +64,8 @@ impl<B: Backend> Running<'_, B> {
                 self.complete(next);
             }
         }
+        if self.vcpu.take_invalidate() {
+            self.invalidate_mappings();
+        }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Accesses to ports. There are no devices: reads give all ones, writes are dropped. Port 0xe9 prints.
+//! Accesses to ports. What no device model serves reads as all ones, and writes to it are dropped. Port 0xe9 prints.
 //!
 //! The processor has checked that the guest may use the port before it exits.
 
@@ -17,6 +17,7 @@ use crate::emulate::ops::{
 use crate::emulate::string::is_port_string;
 use crate::hw::{
     Backend,
+    Exit,
     IoAccess,
     Vcpu as _, //
 };
@@ -26,26 +27,55 @@ pub(super) const DEBUG_PORT: u16 = 0xe9;
 
 impl<B: Backend> Running<'_, B> {
     /// IN, OUT, INS and OUTS.
-    ///
-    /// Called in the section too, for all but strings and the port that prints: what it does for others does not sleep.
     pub(super) fn io(&mut self, io: IoAccess) {
         if io.string {
-            return self.io_string(io);
+            self.io_string(io);
+        } else if self.domain.serves_io() {
+            self.served_io(io);
+        } else {
+            self.unserved_io(io);
         }
+    }
+
+    /// IN and OUT in a domain without device models.
+    ///
+    /// Called in the section too, for all but the port that prints: what it does for others does not sleep.
+    pub(super) fn unserved_io(&mut self, io: IoAccess) {
         if io.input {
-            let ones = self.port_read(io.port);
-            let old = self.hw.gpr(0);
-            let value = match io.bytes {
-                1 => old & !0xff | ones & 0xff,
-                2 => old & !0xffff | ones & 0xffff,
-                _ => ones & 0xffff_ffff,
-            };
-            self.hw.set_gpr(0, value);
+            self.set_input(io, self.port_read(io.port));
         } else {
             let value = self.hw.gpr(0);
             self.port_write(io.port, io.bytes, value);
         }
         self.complete(io.next_rip);
+    }
+
+    /// IN and OUT where device models may answer.
+    fn served_io(&mut self, io: IoAccess) {
+        if io.input {
+            match self.device_in(io.port, io.bytes) {
+                Some(value) => self.set_input(io, value),
+                None => return self.give_up(Exit::Io(io)),
+            }
+        } else {
+            let value = self.hw.gpr(0);
+            if !self.device_out(io.port, io.bytes, value) {
+                return self.give_up(Exit::Io(io));
+            }
+        }
+        self.end_access();
+        self.complete(io.next_rip);
+    }
+
+    /// Puts what IN read into its register.
+    fn set_input(&mut self, io: IoAccess, value: u64) {
+        let old = self.hw.gpr(0);
+        let value = match io.bytes {
+            1 => old & !0xff | value & 0xff,
+            2 => old & !0xffff | value & 0xffff,
+            _ => value & 0xffff_ffff,
+        };
+        self.hw.set_gpr(0, value);
     }
 
     /// INS and OUTS: some iterations. The guest comes back with the rest, and takes interrupts in between.
@@ -56,12 +86,12 @@ impl<B: Backend> Running<'_, B> {
         let vendor = MmioOps::new(self).vendor();
         // What memory holds now may be another instruction than the one that exited, and the right to use the port was
         // checked for that one. The guest is then entered again and executes what is there.
-        let Ok(insn) = decode(bytes, code, vendor) else {
-            return;
+        let insn = decode(bytes, code, vendor)
+            .ok()
+            .filter(|insn| is_port_string(insn, io.input, io.bytes));
+        let Some(insn) = insn else {
+            return self.end_access();
         };
-        if !is_port_string(&insn, io.input, io.bytes) {
-            return;
-        }
         match execute(&mut MmioOps::for_port(self, io), &Context { insn, code }) {
             Ok(Done::Next { len }) => {
                 let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), code);
@@ -69,7 +99,7 @@ impl<B: Backend> Running<'_, B> {
             }
             Ok(Done::Again) => self.complete_iteration(),
             Err(Fault::Exception(exception)) => self.raise(exception),
-            Err(Fault::Retry) => {}
+            Err(Fault::Retry) => return self.retry(Exit::Io(io)),
             Err(Fault::Unhandleable) => {
                 let port = io.port;
                 self.crash(format_args!(
@@ -77,6 +107,7 @@ impl<B: Backend> Running<'_, B> {
                 ));
             }
         }
+        self.end_access();
     }
 
     /// What a port reads as, as wide as anybody asks.

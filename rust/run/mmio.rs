@@ -2,8 +2,9 @@
 
 //! Accesses to guest physical addresses that no page is mapped at.
 //!
-//! The local APIC's page is emulated. Elsewhere reads give all ones and writes are dropped, as in Xen for PVH.
-//! Either way the instruction has to be carried out, which `emulate` does; [`MmioOps`] is the guest to it.
+//! The local APIC's page is emulated. Elsewhere device models answer (`device.rs`); where there is none, reads give all
+//! ones and writes are dropped, as in Xen for PVH. Either way the instruction has to be carried out, which `emulate`
+//! does; [`MmioOps`] is the guest to it.
 
 use super::Running;
 use crate::emulate::execute::emulate_one;
@@ -15,11 +16,13 @@ use crate::emulate::ops::{
     Gpr,
     Mode,
     Ops,
+    Result,
     SegmentState, //
 };
 use crate::emulate::prefix::Segment;
 use crate::emulate::width::Width;
 use crate::emulate::Vendor;
+use crate::hw::npt::P2mType;
 use crate::hw::state::{
     Event,
     SegmentName,
@@ -30,6 +33,7 @@ use crate::hw::state::{
 };
 use crate::hw::{
     Backend,
+    Exit,
     IoAccess,
     NestedFault,
     Vcpu as _, //
@@ -88,7 +92,7 @@ impl<'r, 'v, B: Backend> MmioOps<'r, 'v, B> {
 
     /// Whether the processor has allowed this access. It checks that before anything else about the instruction; one
     /// that comes here without was put in memory after another had exited.
-    fn check_port(&self, port: u16, width: Width, input: bool) -> crate::emulate::ops::Result {
+    fn check_port(&self, port: u16, width: Width, input: bool) -> Result {
         let allowed = self.port.is_some_and(|io| {
             io.port == port && usize::from(io.bytes) == width.bytes() && io.input == input
         });
@@ -125,8 +129,11 @@ impl<B: Backend> Running<'_, B> {
         if let Some(leaf) = self.domain.p2m.lookup(gfn) {
             let allowed = leaf.ty.is_page() && (!fault.write || leaf.ty.writable());
             if allowed {
-                // It was mapped meanwhile.
-                return;
+                // It was mapped meanwhile. What a device model has answered is of no use any more.
+                return self.end_access();
+            }
+            if leaf.ty == P2mType::RamLogdirty {
+                return self.domain.write_logged(gfn);
             }
         }
         if fault.in_page_table {
@@ -139,11 +146,11 @@ impl<B: Backend> Running<'_, B> {
             // There is no instruction to carry out, for which Xen gives the same.
             return self.inject(GP0);
         }
-        self.emulate();
+        self.emulate(fault);
     }
 
     /// Carries out the instruction at RIP.
-    fn emulate(&mut self) {
+    fn emulate(&mut self, fault: NestedFault) {
         let width = self.code_width();
         for _ in 0..BATCH {
             let bytes = self.insn.bytes;
@@ -154,16 +161,19 @@ impl<B: Backend> Running<'_, B> {
                 Ok(Done::Next { len }) => {
                     let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width);
                     self.complete(next);
-                    return;
+                    break;
                 }
                 Ok(Done::Again) => {
                     self.complete_iteration();
                     if self.hw.injection_pending() {
-                        return;
+                        break;
                     }
                 }
-                Err(Fault::Exception(exception)) => return self.raise(exception),
-                Err(Fault::Retry) => return,
+                Err(Fault::Exception(exception)) => {
+                    self.raise(exception);
+                    break;
+                }
+                Err(Fault::Retry) => return self.retry(Exit::NestedPageFault(fault)),
                 Err(Fault::Unhandleable) => {
                     let shown = u64::from_be_bytes(
                         self.insn
@@ -175,10 +185,11 @@ impl<B: Backend> Running<'_, B> {
                     self.crash(format_args!(
                         "cannot emulate the instruction {shown:016x} on memory that is not RAM"
                     ));
-                    return;
+                    break;
                 }
             }
         }
+        self.end_access();
     }
 
     /// Ends an iteration of a repeated instruction that has more of them: what ends with an instruction ends with it
@@ -204,7 +215,7 @@ impl<B: Backend> Running<'_, B> {
         gpa & !0xfff == 0xfee0_0000 && self.owned.lapic.decodes_page()
     }
 
-    fn read_part(&mut self, part: Part, into: &mut [u8]) {
+    fn read_part(&mut self, part: Part, into: &mut [u8]) -> Result {
         if self.is_apic_page(part.gpa) {
             self.owned.lapic.set_cr8(self.hw.cr8());
             let clock = self.clock();
@@ -222,14 +233,18 @@ impl<B: Backend> Running<'_, B> {
             .read_physical(part.gpa, into)
             .is_err()
         {
+            if self.domain.serves_io() {
+                return self.device_read(part.gpa, into);
+            }
             into.fill(0xff);
         }
+        Ok(())
     }
 
-    fn write_part(&mut self, part: Part, from: &[u8]) {
+    fn write_part(&mut self, part: Part, from: &[u8]) -> Result {
         if self.is_apic_page(part.gpa) {
             let Some(value) = from.first_chunk::<4>().filter(|_| from.len() == 4) else {
-                return;
+                return Ok(());
             };
             let clock = self.clock();
             let effect = self.owned.lapic.mmio_write(
@@ -241,17 +256,27 @@ impl<B: Backend> Running<'_, B> {
             );
             self.hw.set_cr8(self.owned.lapic.cr8());
             self.apic_effect(effect);
-        } else {
-            // Where nothing is, nothing is written.
-            let _ = GuestMemory(&self.domain.p2m).write_physical(part.gpa, from);
+            return Ok(());
         }
+        if self.domain.serves_io() {
+            let leaf = self.domain.p2m.lookup(part.gpa >> 12);
+            match leaf.map_or(P2mType::Invalid, |leaf| leaf.ty) {
+                P2mType::IoreqServer => return self.device_write(part.gpa, from, true),
+                ty if !ty.is_page() => return self.device_write(part.gpa, from, false),
+                _ => {}
+            }
+        }
+        // Where nothing is, nothing is written.
+        let _ = GuestMemory(&self.domain.p2m).write_physical(part.gpa, from);
+        Ok(())
     }
 
+    /// Whether a page is there that the guest can write.
     fn is_memory(&self, part: Part) -> bool {
         self.domain
             .p2m
             .lookup(part.gpa >> 12)
-            .is_some_and(|leaf| leaf.ty.is_page())
+            .is_some_and(|leaf| leaf.ty.is_page() && leaf.ty != P2mType::IoreqServer)
     }
 }
 
@@ -288,6 +313,8 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
     }
 
     fn set_gpr(&mut self, register: Gpr, value: u64) {
+        // From here on the instruction, or this iteration of it, cannot be given up.
+        self.running.end_access();
         self.running.hw.set_gpr(register.number(), value);
     }
 
@@ -300,6 +327,7 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
     }
 
     fn set_rflags(&mut self, value: u64) {
+        self.running.end_access();
         self.running.hw.set_rflags(value);
     }
 
@@ -320,12 +348,7 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         }
     }
 
-    fn translate(
-        &mut self,
-        linear: u64,
-        len: usize,
-        access: Access,
-    ) -> crate::emulate::ops::Result<Place> {
+    fn translate(&mut self, linear: u64, len: usize, access: Access) -> Result<Place> {
         let paging = self.running.paging();
         let memory = GuestMemory(&self.running.domain.p2m);
         let access = walk::Access {
@@ -358,34 +381,29 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         Ok(Place { first, second })
     }
 
-    fn read(&mut self, place: &Place, into: &mut [u8]) -> crate::emulate::ops::Result {
+    fn read(&mut self, place: &Place, into: &mut [u8]) -> Result {
         let (first, second) = into
             .split_at_mut_checked(place.first.len)
             .ok_or(Fault::Unhandleable)?;
-        self.running.read_part(place.first, first);
+        self.running.read_part(place.first, first)?;
         if place.second.len != 0 {
-            self.running.read_part(place.second, second);
+            self.running.read_part(place.second, second)?;
         }
         Ok(())
     }
 
-    fn write(&mut self, place: &Place, from: &[u8]) -> crate::emulate::ops::Result {
+    fn write(&mut self, place: &Place, from: &[u8]) -> Result {
         let (first, second) = from
             .split_at_checked(place.first.len)
             .ok_or(Fault::Unhandleable)?;
-        self.running.write_part(place.first, first);
+        self.running.write_part(place.first, first)?;
         if place.second.len != 0 {
-            self.running.write_part(place.second, second);
+            self.running.write_part(place.second, second)?;
         }
         Ok(())
     }
 
-    fn compare_exchange(
-        &mut self,
-        place: &Place,
-        old: &[u8],
-        new: &[u8],
-    ) -> crate::emulate::ops::Result {
+    fn compare_exchange(&mut self, place: &Place, old: &[u8], new: &[u8]) -> Result {
         if !self.running.is_memory(place.first) {
             return self.write(place, new);
         }
@@ -408,16 +426,21 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         }
     }
 
-    fn port_read(&mut self, port: u16, width: Width) -> crate::emulate::ops::Result<u64> {
+    fn port_read(&mut self, port: u16, width: Width) -> Result<u64> {
         self.check_port(port, width, true)?;
-        Ok(self.running.port_read(port) & width.mask())
+        // CAST: At most four.
+        let value = self.running.device_in(port, width.bytes() as u8);
+        value.map(|value| value & width.mask()).ok_or(Fault::Retry)
     }
 
-    fn port_write(&mut self, port: u16, width: Width, value: u64) -> crate::emulate::ops::Result {
+    fn port_write(&mut self, port: u16, width: Width, value: u64) -> Result {
         self.check_port(port, width, false)?;
         // CAST: At most four.
-        self.running.port_write(port, width.bytes() as u8, value);
-        Ok(())
+        if self.running.device_out(port, width.bytes() as u8, value) {
+            Ok(())
+        } else {
+            Err(Fault::Retry)
+        }
     }
 }
 

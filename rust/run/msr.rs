@@ -4,6 +4,7 @@
 
 use super::Running;
 use crate::domain::clock;
+use crate::domain::vcpu::request;
 use crate::hw::state::SegmentName;
 use crate::hw::{
     Backend,

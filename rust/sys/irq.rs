@@ -79,6 +79,12 @@ pub(crate) fn signal_pending() -> bool {
     unsafe { raw::oxen_signal_pending() }
 }
 
+/// Whether a signal that ends the calling process waits for it.
+pub(crate) fn fatal_signal_pending() -> bool {
+    // SAFETY: Reads a flag of the current thread.
+    unsafe { raw::oxen_fatal_signal_pending() }
+}
+
 /// Tells RCU that this processor holds no reference now, as entering a guest means.
 pub(crate) fn rcu_note_guest_entry(_irqs: &IrqsOff) {
     // SAFETY: Interrupts are off and no RCU read section is open here.

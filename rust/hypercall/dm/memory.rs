@@ -7,7 +7,6 @@ use crate::abi::dm_op as abi;
 use crate::abi::errno::{
     Result,
     EBUSY,
-    EFAULT,
     EINVAL,
     ENOENT,
     ENOSPC,
@@ -30,13 +29,13 @@ const STEP: u32 = 256;
 /// Ranges of cache attributes that a domain may have (XSA-428).
 const MAX_CACHE_ATTRIBUTES: usize = 64;
 
-/// `XEN_DMOP_track_dirty_vram`: tells which frames of a frame buffer were written since the last call, a bit each in the
-/// second buffer. The first call for a range says: all. No frames ends it.
+/// `XEN_DMOP_track_dirty_vram`: tells which frames of a frame buffer were written since the last call, a bit each in
+/// the second buffer. The first call for a range says: all. No frames ends it.
 ///
 /// # Errors
 ///
-/// `EINVAL` for padding that is not 0, without a second buffer or with one that is too short, for a range that wraps or is
-/// larger than 1 GiB; `EFAULT`, `ENOMEM`.
+/// `EINVAL` for padding that is not 0, without a second buffer or with one that is too short, for a range that wraps or
+/// is larger than 1 GiB; `EFAULT`, `ENOMEM`.
 pub(super) fn track_dirty_vram(call: &Call<'_>) -> Result {
     let ask: abi::TrackDirtyVram = call.payload()?;
     let second = call.second.filter(|_| ask.pad == 0).ok_or(EINVAL)?;
@@ -51,15 +50,13 @@ pub(super) fn track_dirty_vram(call: &Call<'_>) -> Result {
     if ask.nr == 0 {
         return call.domain.end_dirty_log();
     }
-    call.domain
-        .read_dirty_log(ask.first_pfn, ask.nr, |offset, bits| {
-            let at = second.addr.checked_add(offset).ok_or(EFAULT)?;
-            call.caller.copy_out(at, bits)
-        })
+    call.domain.read_dirty_log(ask.first_pfn, ask.nr, |bits| {
+        call.caller.copy_out(second.addr, bits)
+    })
 }
 
-/// `XEN_DMOP_modified_memory`: the device model says which frames it has written itself. The last extent of the list comes
-/// first; what is left of the list, and how far the extent at its end was done, is in the operation.
+/// `XEN_DMOP_modified_memory`: the device model says which frames it has written itself. The last extent of the list
+/// comes first; what is left of the list, and how far the extent at its end was done, is in the operation.
 ///
 /// # Errors
 ///
@@ -68,7 +65,7 @@ pub(super) fn track_dirty_vram(call: &Call<'_>) -> Result {
 pub(super) fn modified(call: &Call<'_>) -> Result {
     let mut ask: abi::ModifiedMemory = call.payload()?;
     // Without a log nobody wants to know.
-    if !call.domain.logs_dirty() {
+    if call.domain.p2m.log_range().is_none() {
         return Ok(());
     }
     let size = size_of::<abi::ModifiedMemoryExtent>() as u64;
@@ -93,7 +90,7 @@ pub(super) fn modified(call: &Call<'_>) -> Result {
         let now = (extent.nr - ask.opaque).min(left);
         let first = extent.first_pfn + u64::from(ask.opaque);
         for gfn in first..first + u64::from(now) {
-            call.domain.note_written(gfn);
+            call.domain.p2m.note_written(gfn);
         }
         left -= now;
         ask.opaque += now;
@@ -114,8 +111,8 @@ pub(super) fn modified(call: &Call<'_>) -> Result {
 ///
 /// # Errors
 ///
-/// `EINVAL` for padding that is not 0, a range that wraps or is beyond the guest's memory, a type that there is not, and
-/// for frames that cannot have the type; `ENOMEM`, `ERESTART`.
+/// `EINVAL` for padding that is not 0, a range that wraps or is beyond the guest's memory, a type that there is not,
+/// and for frames that cannot have the type; `ENOMEM`, `ERESTART`.
 pub(super) fn set_type(call: &Call<'_>) -> Result {
     let mut ask: abi::SetMemType = call.payload()?;
     let last = ask

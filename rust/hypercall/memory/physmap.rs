@@ -4,6 +4,7 @@
 //! domain's own ones.
 
 use super::{
+    note_removed,
     Progress,
     STEP_PAGES, //
 };
@@ -139,7 +140,7 @@ pub(super) fn add_to_physmap_batch(caller: &Caller<'_>, arg: u64, start: u64) ->
 }
 
 /// One frame number of a list.
-fn frame(caller: &Caller<'_>, list: u64, index: u64) -> Result<u64> {
+pub(super) fn frame(caller: &Caller<'_>, list: u64, index: u64) -> Result<u64> {
     if caller.is_compat() {
         let frame = Handle::<u32>::new(list).at(index)?.read(caller)?;
         Ok(frame.into())
@@ -238,5 +239,6 @@ pub(super) fn remove_from_physmap(caller: &Caller<'_>, arg: u64) -> Result<Progr
     let result = domain.p2m.remove(ask.gpfn, &mut removed);
     domain.p2m.release(removed);
     result?;
+    note_removed(caller, &domain);
     Ok(Progress::Done(0))
 }

@@ -158,7 +158,7 @@ fn run(ops: Vec<Op>, hostile: bool) {
                 if io.is_idle() {
                     io.commit();
                     let message = Request::invalidate();
-                    violated |= io.message(&servers, vcpu, &message, |_| ()).is_err();
+                    violated |= io.message(&servers, vcpu, &message).is_err();
                 }
             }
             Op::Serve { page, vcpu, all } => {
@@ -204,7 +204,9 @@ proptest! {
 
     /// I-4: no model, whatever it writes, makes us do more than find it out.
     #[test]
-    fn hostile_models_harm_nobody(ops in proptest::collection::vec(prop_oneof![4 => op(), 1 => scribble()], 1..200)) {
+    fn hostile_models_harm_nobody(
+        ops in proptest::collection::vec(prop_oneof![4 => op(), 1 => scribble()], 1..200),
+    ) {
         run(ops, true);
     }
 }

@@ -266,10 +266,9 @@ fn io_10_i_6_a_message_waits_for_all_servers() {
     let (_, second) = server(&mut w.servers, 2, Buffering::Off);
     let (off, third) = server(&mut w.servers, 3, Buffering::Off);
     w.servers.get(off, DOM0).unwrap().set_enabled(false);
-    let mut told = vec![];
     let message = Request::invalidate();
-    w.io.message(&w.servers, VCPU, &message, |port| told.push(port))
-        .unwrap();
+    let ports = w.io.message(&w.servers, VCPU, &message).unwrap();
+    let told: Vec<_> = ports.into_iter().flatten().collect();
     assert_eq!(told, [PORT + VCPU; 2]);
     assert_eq!(begin(&w.page, VCPU).unwrap().kind, 8);
     answer(&w.page, VCPU, 0);
@@ -286,7 +285,7 @@ fn io_10_i_6_a_message_waits_for_all_servers() {
 fn i_6_a_message_does_not_wait_for_a_server_that_goes() {
     let mut w = World::new();
     let (second, page) = server(&mut w.servers, 2, Buffering::Off);
-    w.io.message(&w.servers, VCPU, &Request::invalidate(), |_| ())
+    w.io.message(&w.servers, VCPU, &Request::invalidate())
         .unwrap();
     begin(&page, VCPU);
     let _ = w.servers.remove(second, DOM0).unwrap();
@@ -295,7 +294,7 @@ fn i_6_a_message_does_not_wait_for_a_server_that_goes() {
     assert_eq!(w.io.poll(VCPU), Ok(true));
     // With nobody to tell there is nothing to wait for.
     let _ = w.servers.remove(w.id, DOM0).unwrap();
-    w.io.message(&w.servers, VCPU, &Request::invalidate(), |_| ())
+    w.io.message(&w.servers, VCPU, &Request::invalidate())
         .unwrap();
     assert!(w.io.is_idle());
 }
