@@ -4,8 +4,11 @@
 
 pub(crate) mod debugfs;
 pub(crate) mod evtchn;
+pub(crate) mod gntalloc;
+pub(crate) mod gntdev;
 pub(crate) mod hypercall;
 pub(crate) mod ioctl;
+mod notify;
 pub(crate) mod privcmd;
 mod restriction;
 
@@ -28,6 +31,8 @@ pub(crate) struct Devices {
     _privcmd: Pin<KBox<Registration<privcmd::Privcmd>>>,
     _hypercall: Pin<KBox<Registration<hypercall::Hypercall>>>,
     _evtchn: Pin<KBox<Registration<evtchn::Evtchn>>>,
+    _gntdev: Pin<KBox<Registration<gntdev::Gntdev>>>,
+    _gntalloc: Pin<KBox<Registration<gntalloc::Gntalloc>>>,
     _debugfs: debugfs::DebugFiles,
 }
 
@@ -51,6 +56,8 @@ impl Devices {
             _privcmd: Registration::new(module)?,
             _hypercall: Registration::new(module)?,
             _evtchn: Registration::new(module)?,
+            _gntdev: Registration::new(module)?,
+            _gntalloc: Registration::new(module)?,
             _debugfs: debugfs::DebugFiles::new()?,
         })
     }

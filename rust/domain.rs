@@ -11,7 +11,7 @@
 //! 3. `Vcpu::owned`: a vCPU's state, held by its thread (mutex); of two vCPUs never at once.
 //! 4. `Domain::ioreq_control`: one tool changes a domain's I/O request servers at a time (mutex).
 //! 5. `Hypervisor::connections`: which event channels are connected (mutex).
-//! 6. `Domain::policy`, `Domain::params`, `Domain::dirty`: small things (mutexes).
+//! 6. `Domain::policy`, `Domain::params`, `Domain::dirty`, `Hypervisor::ended_grants`: small things (mutexes).
 //! 7. `HostPorts::queues`, the lock of an XArray.
 //! 8. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::{domains, console,
 //!    next_domid}`, `Domain::{ports, grants, ioreq, life, view, watchdogs, wallclock_version, console}`,
@@ -22,6 +22,7 @@ pub(crate) mod clock;
 pub(crate) mod console;
 pub(crate) mod dirty;
 pub(crate) mod host;
+mod host_grants;
 pub(crate) mod hypervisor;
 pub(crate) mod ioreq;
 pub(crate) mod ipi;

@@ -23,13 +23,16 @@ use crate::abi::errno::{
     Result,
     EACCES,
     EAGAIN,
+    EEXIST,
     EFAULT, //
     EINTR,
     EINVAL,
     ENODEV,
+    ENOMEM,
     ENOTCONN,
     ENOTTY,
 };
+use crate::abi::event_channel::StatusDetail;
 use crate::abi::evtchn_dev as abi;
 use crate::domain::host::Queue;
 use crate::domain::hypervisor::{
@@ -59,6 +62,9 @@ const EPOLLRDNORM: u32 = 0x40;
 /// Writable, normal data.
 const EPOLLWRNORM: u32 = 0x100;
 
+/// Linux: the descriptor has the port already.
+const EISCONN: c_int = 106;
+
 /// Ports that one call of `read` or `write` moves at most.
 const BATCH: usize = 64;
 
@@ -73,6 +79,8 @@ pub(crate) struct Evtchn {
 
 struct State {
     ports: KVec<Port>,
+    /// Those of them that others made, and that are not closed with the descriptor.
+    fixed: KVec<Port>,
     restricted: Option<Restriction>,
 }
 
@@ -83,6 +91,7 @@ impl Device for Evtchn {
         let queue = Arc::pin_init(Queue::new(), GFP_KERNEL)?;
         let state = State {
             ports: KVec::new(),
+            fixed: KVec::new(),
             restricted: None,
         };
         Ok(Arc::pin_init::<Error>(
@@ -131,6 +140,10 @@ impl Device for Evtchn {
                         .lock()
                         .alloc_unbound(remote, reservation)
                 })
+            }
+            abi::linux::BIND_STATIC => {
+                let ask: abi::linux::Bind = read(arg)?;
+                this.bind_static(hypervisor, ask.port)
             }
             abi::UNBIND => {
                 let ask: abi::Unbind = read(arg)?;
@@ -234,9 +247,13 @@ impl Device for Evtchn {
         let Some(hypervisor) = HYPERVISOR.get() else {
             return;
         };
-        let ports = core::mem::replace(&mut this.state.lock().ports, KVec::new());
+        let (ports, fixed) = {
+            let mut state = this.state.lock();
+            let fixed = core::mem::replace(&mut state.fixed, KVec::new());
+            (core::mem::replace(&mut state.ports, KVec::new()), fixed)
+        };
         for port in ports {
-            this.close(hypervisor, port);
+            this.close(hypervisor, port, fixed.contains(&port));
         }
     }
 }
@@ -277,12 +294,12 @@ impl Evtchn {
         // The port was bound by number. A domain that is there before and after was there meanwhile.
         let outcome = check().and_then(|()| hypervisor.host_ports.attach(port, self.queue.clone()));
         if let Err(errno) = outcome {
-            self.close(hypervisor, port);
+            self.close(hypervisor, port, false);
             return Err(errno);
         }
         let at = state.ports.partition_point(|other| *other < port);
         if state.ports.insert_within_capacity(at, port).is_err() {
-            self.close(hypervisor, port);
+            self.close(hypervisor, port, false);
             return Err(EINVAL);
         }
         // What arrived before there was a consumer is delivered by unmasking.
@@ -294,12 +311,51 @@ impl Evtchn {
         let mut state = self.state.lock();
         let at = state.ports.binary_search(&port).map_err(|_| ENOTCONN)?;
         let _ = state.ports.remove(at);
-        self.close(hypervisor, port);
+        let fixed = state.fixed.iter().position(|other| *other == port);
+        if let Some(at) = fixed {
+            let _ = state.fixed.remove(at);
+        }
+        self.close(hypervisor, port, fixed.is_some());
         Ok(())
     }
 
-    fn close(&self, hypervisor: &'static Hypervisor, port: Port) {
-        {
+    /// Makes a port this descriptor's that was made by a hypercall, and that stays when the descriptor goes.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` if the descriptor is restricted, `EISCONN` if it has the port already, `EEXIST` if another one has it,
+    /// `EINVAL` if there is no such port, `ENOMEM`.
+    fn bind_static(&self, hypervisor: &'static Hypervisor, port: Port) -> Result<i64> {
+        let mut state = self.state.lock();
+        if state.restricted.is_some() {
+            return Err(EACCES);
+        }
+        let Err(at) = state.ports.binary_search(&port) else {
+            // Xen has no such number.
+            return Err(kernel::error::Error::from_errno(-EISCONN).into());
+        };
+        let (status, _) = hypervisor.dom0().ports().lock().status(port)?;
+        if status == StatusDetail::Closed {
+            return Err(EINVAL);
+        }
+        if hypervisor.host_ports.is_attached(port) {
+            return Err(EEXIST);
+        }
+        state.ports.reserve(1, GFP_KERNEL)?;
+        state.fixed.push(port, GFP_KERNEL)?;
+        self.queue.reserve()?;
+        let attached = hypervisor.host_ports.attach(port, self.queue.clone());
+        if attached.is_err() || state.ports.insert_within_capacity(at, port).is_err() {
+            state.fixed.pop();
+            self.close(hypervisor, port, true);
+            return Err(ENOMEM);
+        }
+        let _ = topology::unmask(hypervisor, DOM0, port);
+        Ok(0)
+    }
+
+    fn close(&self, hypervisor: &'static Hypervisor, port: Port, fixed: bool) {
+        if !fixed {
             let _connections = hypervisor.connections.lock();
             let _ = topology::close(hypervisor, DOM0, port, Closer::Guest);
         }

@@ -61,6 +61,11 @@ impl HostPorts {
         Ok(())
     }
 
+    /// Whether a port has a consumer.
+    pub(crate) fn is_attached(&self, port: Port) -> bool {
+        self.queues.lock().get(port as usize).is_some()
+    }
+
     /// Takes a port from its consumer.
     pub(crate) fn detach(&self, port: Port) {
         let old = self.queues.lock().remove(port as usize);

@@ -57,11 +57,13 @@ use crate::sys::alloc::{
     GFP_KERNEL, //
 };
 use crate::sys::atomic::{
+    AtomicBool,
     AtomicU64,
     Ordering, //
 };
 use crate::sys::global::Global;
 use crate::sys::irq;
+use crate::sys::page::PageRef;
 use crate::sys::thread::Thread;
 use crate::trace::{
     self,
@@ -85,6 +87,10 @@ pub(crate) struct Hypervisor {
     pub(crate) connections: Mutex<()>,
     /// The control domain.
     dom0: Arc<Domain>,
+    /// Pages of the host whose grants were in use when they were to be withdrawn, and whether there are any.
+    #[pin]
+    pub(super) ended_grants: Mutex<KVec<(u32, PageRef)>>,
+    pub(super) has_ended_grants: AtomicBool,
     /// Who consumes the control domain's events.
     #[pin]
     pub(crate) host_ports: HostPorts,
@@ -136,6 +142,8 @@ impl Hypervisor {
             domains <- new_spinlock!(KVec::new(), "oxen::Hypervisor::domains"),
             connections <- new_mutex!((), "oxen::Hypervisor::connections"),
             dom0,
+            ended_grants <- new_mutex!(KVec::new(), "oxen::Hypervisor::ended_grants"),
+            has_ended_grants: AtomicBool::new(false),
             host_ports <- HostPorts::new(),
             console <- new_spinlock!(ring, "oxen::Hypervisor::console"),
             next_serial: AtomicU64::new(1),
@@ -269,8 +277,12 @@ impl Hypervisor {
 
     /// Ends the use of another domain's grant. If that domain has gone meanwhile, so has the record of the use.
     pub(crate) fn unpin(&self, pin: gnttab::Pin) {
+        let host = pin.granter() == DOM0;
         if let Ok(granter) = self.domain(pin.granter()) {
             granter.grants.lock().unpin(pin);
+        }
+        if host {
+            self.reap_host_grants();
         }
     }
 

@@ -24,10 +24,6 @@ impl Table {
     ///
     /// - `ERANGE` if the frame number has more than the 32 bits of an entry.
     /// - `ENOSPC` if no entry is free; grow the table and ask again.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "grants of the host's own, to its guests")
-    )]
     pub(crate) fn offer(&mut self, who: u16, gfn: u64, access: Access) -> Result<u32> {
         let gfn = u32::try_from(gfn).or(Err(errno::ERANGE))?;
         let entries = self.nr_entries();
@@ -58,10 +54,6 @@ impl Table {
     ///
     /// - `EINVAL` if there is no such entry.
     /// - `EBUSY` if it is in use; its page has to be kept, and this asked again later.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "grants of the host's own, to its guests")
-    )]
     pub(crate) fn withdraw(&mut self, gref: u32) -> Result {
         let (entry, active) = self.parts(gref).ok_or(errno::EINVAL)?;
 

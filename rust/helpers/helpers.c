@@ -552,6 +552,82 @@ s32 oxen_vma_prepare(struct vm_area_struct *vma, bool lazy)
 	return 0;
 }
 
+/* Pages that a mapping has from its beginning, and what it holds with them. */
+
+static void oxen_vma_open_held(struct vm_area_struct *vma)
+{
+	struct oxen_held *held = vma->vm_private_data;
+
+	held->get(held);
+}
+
+static void oxen_vma_close_held(struct vm_area_struct *vma)
+{
+	struct oxen_held *held = vma->vm_private_data;
+
+	held->put(held);
+}
+
+static const struct vm_operations_struct oxen_vm_ops_held = {
+	.open = oxen_vma_open_held,
+	.close = oxen_vma_close_held,
+	.fault = oxen_vma_fault,
+};
+
+void oxen_vma_prepare_held(struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+}
+
+void oxen_vma_hold(struct vm_area_struct *vma, struct oxen_held *held)
+{
+	vma->vm_private_data = held;
+	vma->vm_ops = &oxen_vm_ops_held;
+}
+
+void oxen_vma_forbid_writing(struct vm_area_struct *vma)
+{
+	vm_flags_clear(vma, VM_MAYWRITE);
+}
+
+u64 oxen_vma_pages(struct vm_area_struct *vma)
+{
+	return vma_pages(vma);
+}
+
+u64 oxen_vma_page_offset(struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff;
+}
+
+u64 oxen_vma_start(struct vm_area_struct *vma)
+{
+	return vma->vm_start;
+}
+
+bool oxen_vma_shared(struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_SHARED;
+}
+
+struct oxen_held *oxen_vma_held(u64 addr, struct file *file)
+{
+	struct mm_struct *mm = current->mm;
+	struct oxen_held *held = NULL;
+	struct vm_area_struct *vma;
+
+	if (!mm)
+		return NULL;
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	if (vma && vma->vm_ops == &oxen_vm_ops_held && vma->vm_file == file) {
+		held = vma->vm_private_data;
+		held->get(held);
+	}
+	mmap_read_unlock(mm);
+	return held;
+}
+
 s32 oxen_vma_insert(struct vm_area_struct *vma, u64 addr, struct page *page)
 {
 	return vm_insert_page(vma, addr, page);

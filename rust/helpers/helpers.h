@@ -117,6 +117,19 @@ u64 oxen_wallclock_ns(void);
 
 /* Devices and mappings. */
 s32 oxen_vma_prepare(struct vm_area_struct *vma, bool lazy);
+/* What a mapping holds: one reference for each mapping that it was split into. */
+struct oxen_held {
+	void (*get)(struct oxen_held *held);
+	void (*put)(struct oxen_held *held);
+};
+void oxen_vma_prepare_held(struct vm_area_struct *vma);
+void oxen_vma_hold(struct vm_area_struct *vma, struct oxen_held *held);
+void oxen_vma_forbid_writing(struct vm_area_struct *vma);
+u64 oxen_vma_pages(struct vm_area_struct *vma);
+u64 oxen_vma_page_offset(struct vm_area_struct *vma);
+u64 oxen_vma_start(struct vm_area_struct *vma);
+bool oxen_vma_shared(struct vm_area_struct *vma);
+struct oxen_held *oxen_vma_held(u64 addr, struct file *file);
 s32 oxen_vma_insert(struct vm_area_struct *vma, u64 addr, struct page *page);
 struct vm_area_struct *oxen_vma_find_locked(u64 addr, u64 len, struct file *file);
 bool oxen_vma_writable(struct vm_area_struct *vma);

@@ -64,6 +64,14 @@ pub(crate) trait Device: Send + Sync + Sized + 'static {
     /// Whether memory may be mapped at all.
     const MAPPABLE: bool = false;
 
+    /// Whether [`Device::map`] says what a mapping shows, by its offset.
+    const MAP_BY_OFFSET: bool = false;
+
+    /// Somebody makes a mapping. What cannot fail comes last: [`NewMapping::hold`].
+    fn map(_this: &Arc<Self>, _mapping: &mut NewMapping<'_>) -> errno::Result {
+        Err(errno::EINVAL)
+    }
+
     /// The last descriptor was closed.
     fn release(_this: &Arc<Self>) {}
 }
@@ -130,6 +138,145 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: Locked by `OpenFile::mapping`, in the same process.
         unsafe { raw::oxen_mmap_read_unlock() };
+    }
+}
+
+/// A mapping of a device file that is being made.
+pub(crate) struct NewMapping<'a> {
+    vma: *mut raw::vm_area_struct,
+    _call: PhantomData<&'a mut ()>,
+}
+
+impl NewMapping<'_> {
+    /// How many pages it has.
+    pub(crate) fn pages(&self) -> u64 {
+        // SAFETY: The mapping is being made by the calling thread.
+        unsafe { raw::oxen_vma_pages(self.vma) }
+    }
+
+    /// The offset in pages that was asked for.
+    pub(crate) fn page_offset(&self) -> u64 {
+        // SAFETY: As above.
+        unsafe { raw::oxen_vma_page_offset(self.vma) }
+    }
+
+    /// Whether it is shared with other processes, and not copied when it is written.
+    pub(crate) fn is_shared(&self) -> bool {
+        // SAFETY: As above.
+        unsafe { raw::oxen_vma_shared(self.vma) }
+    }
+
+    /// Whether the process may write to it.
+    pub(crate) fn is_writable(&self) -> bool {
+        // SAFETY: As above.
+        unsafe { raw::oxen_vma_writable(self.vma) }
+    }
+
+    /// Keeps the process from becoming able to write to it.
+    pub(crate) fn forbid_writing(&mut self) {
+        // SAFETY: As above; the mapping is locked for writing.
+        unsafe { raw::oxen_vma_forbid_writing(self.vma) };
+    }
+
+    /// Puts a page at place `index`. The mapping has its own reference from then on.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` beyond the mapping's end and for a page that cannot be mapped, `ENOMEM`.
+    pub(crate) fn insert(&mut self, index: u64, page: &PageRef) -> errno::Result {
+        if index >= self.pages() {
+            return Err(errno::EINVAL);
+        }
+        // SAFETY: As above.
+        let start = unsafe { raw::oxen_vma_start(self.vma) };
+        let at = start + index * crate::sys::page::PAGE_SIZE as u64;
+        // SAFETY: The place is in the mapping, which is locked and prepared; the page is referenced during the call.
+        let rc = unsafe { raw::oxen_vma_insert(self.vma, at, page.as_page()) };
+        match Errno::from_raw(rc.into()) {
+            None => Ok(()),
+            Some(errno) => Err(errno),
+        }
+    }
+
+    /// Has the mapping hold an object until it, or the last part of it, goes.
+    pub(crate) fn hold<T: Send + Sync + 'static>(&mut self, object: Arc<Held<T>>) {
+        let held = Arc::into_raw(object).cast_mut();
+        // SAFETY: As above; the head is that of an object of which the mapping takes over a reference.
+        unsafe { raw::oxen_vma_hold(self.vma, held.cast()) };
+    }
+}
+
+/// An object that mappings hold.
+///
+/// # Invariants
+///
+/// The functions in `head` take and drop a reference of an `Arc<Held<T>>`.
+#[repr(C)]
+#[pin_data]
+pub(crate) struct Held<T> {
+    head: raw::oxen_held,
+    #[pin]
+    object: T,
+}
+
+// SAFETY: The head's pointers are constant and to functions.
+unsafe impl<T: Send> Send for Held<T> {}
+// SAFETY: As above.
+unsafe impl<T: Sync> Sync for Held<T> {}
+
+impl<T: Send + Sync + 'static> Held<T> {
+    /// Makes one that no mapping holds yet.
+    pub(crate) fn new(object: impl PinInit<T, Error>) -> errno::Result<Arc<Self>> {
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
+        unsafe extern "C" fn get<T>(held: *mut raw::oxen_held) {
+            // SAFETY: A mapping holds the reference that it was made from.
+            let object = unsafe { Arc::from_raw(held.cast::<Held<T>>().cast_const()) };
+            core::mem::forget(object.clone());
+            core::mem::forget(object);
+        }
+        /// Called by the kernel, or through the pointer that is registered beside it.
+        ///
+        /// # Safety
+        ///
+        /// To be called as it was registered, with what was registered.
+        unsafe extern "C" fn put<T>(held: *mut raw::oxen_held) {
+            // SAFETY: The mapping gives its reference back.
+            drop(unsafe { Arc::from_raw(held.cast::<Held<T>>().cast_const()) });
+        }
+        let head = raw::oxen_held {
+            get: Some(get::<T>),
+            put: Some(put::<T>),
+        };
+        // INVARIANT: By the two functions above.
+        Ok(Arc::pin_init(
+            try_pin_init!(Self { head, object <- object }? Error),
+            GFP_KERNEL,
+        )?)
+    }
+}
+
+impl<T> core::ops::Deref for Held<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.object
+    }
+}
+
+impl OpenFile {
+    /// The object that the mapping of this file at `addr` holds, if there is such a mapping.
+    ///
+    /// # Safety
+    ///
+    /// Mappings of the file hold objects of type `T` only.
+    pub(crate) unsafe fn held<T: Send + Sync + 'static>(&self, addr: u64) -> Option<Arc<Held<T>>> {
+        // SAFETY: Called by a process in an ioctl.
+        let held = unsafe { raw::oxen_vma_held(addr, self.0.cast()) };
+        // SAFETY: By the contract this is such an object; the call took a reference, which is ours now.
+        (!held.is_null()).then(|| unsafe { Arc::from_raw(held.cast::<Held<T>>().cast_const()) })
     }
 }
 
@@ -332,9 +479,23 @@ unsafe extern "C" fn poll<D: Device>(
 ///
 /// To be called as it was registered, with what was registered.
 unsafe extern "C" fn mmap<D: Device>(
-    _file: *mut bindings::file,
+    file: *mut bindings::file,
     vma: *mut bindings::vm_area_struct,
 ) -> c_int {
+    if !D::MAP_BY_OFFSET {
+        // SAFETY: The mapping is being made; nobody else uses it.
+        return unsafe { raw::oxen_vma_prepare(vma.cast(), D::LAZY_MAP) };
+    }
+    // SAFETY: The kernel calls this with an open file of ours.
+    let device = unsafe { device::<D>(file) };
     // SAFETY: The mapping is being made; nobody else uses it.
-    unsafe { raw::oxen_vma_prepare(vma.cast(), D::LAZY_MAP) }
+    unsafe { raw::oxen_vma_prepare_held(vma.cast()) };
+    let mut mapping = NewMapping {
+        vma: vma.cast(),
+        _call: PhantomData,
+    };
+    match D::map(&device, &mut mapping) {
+        Ok(()) => 0,
+        Err(errno) => errno.to_raw(),
+    }
 }
