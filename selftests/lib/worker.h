@@ -122,18 +122,22 @@ __attribute__((unused)) static void *worker_frame(int fd, domid_t domain, xen_pf
 	return xen_map(fd, domain, &gfn, 1);
 }
 
-/* Gives a vCPU the registers to begin with. */
-__attribute__((unused)) static long worker_registers(int fd, domid_t domain, unsigned int vcpu, int bits)
+/* Gives the vCPUs the registers to begin with: all at once, since those that are not named are taken down. */
+__attribute__((unused)) static long worker_registers(int fd, domid_t domain, unsigned int vcpus, int bits)
 {
 	struct __attribute__((packed)) {
 		struct hvm_save_descriptor header_is;
 		HVM_SAVE_TYPE(HEADER) header;
-		struct hvm_save_descriptor cpu_is;
-		HVM_SAVE_TYPE(CPU) cpu;
-		struct hvm_save_descriptor end_is;
+		struct __attribute__((packed)) {
+			struct hvm_save_descriptor is;
+			HVM_SAVE_TYPE(CPU) cpu;
+		} vcpu[WORKER_MAX_VCPUS];
+		struct hvm_save_descriptor space_for_end;
 	} context;
 	static uint8_t old[1 << 20] __attribute__((aligned(16)));
+	struct hvm_save_descriptor *end = (void *)&context.vcpu[vcpus];
 	struct xen_domctl domctl = { 0 };
+	unsigned int i;
 	long rc;
 
 	domctl.u.hvmcontext.size = sizeof(old);
@@ -143,29 +147,31 @@ __attribute__((unused)) static long worker_registers(int fd, domid_t domain, uns
 		return rc;
 	memset(&context, 0, sizeof(context));
 	memcpy(&context.header_is, old, sizeof(context.header_is) + sizeof(context.header));
-	context.cpu_is.typecode = HVM_SAVE_CODE(CPU);
-	context.cpu_is.instance = vcpu;
-	context.cpu_is.length = sizeof(context.cpu);
-	context.end_is.typecode = HVM_SAVE_CODE(END);
-	context.cpu.rip = CODE_GFN * PAGE_SIZE;
-	context.cpu.rbp = (WORKER_CMD_GFN + vcpu) * PAGE_SIZE;
-	context.cpu.cr0 = bits == 64 ? 0x80000011 : 0x11;
-	if (bits == 64) {
-		context.cpu.cr3 = WORKER_TABLE_GFN * PAGE_SIZE;
-		context.cpu.cr4 = 0x20;
-		context.cpu.msr_efer = 0x500;
+	for (i = 0; i < vcpus; i++) {
+		HVM_SAVE_TYPE(CPU) cpu = {
+			.rip = CODE_GFN * PAGE_SIZE,
+			.rbp = (WORKER_CMD_GFN + i) * PAGE_SIZE,
+			.cr0 = bits == 64 ? 0x80000011 : 0x11,
+			.cs_limit = ~0U, .ds_limit = ~0U, .es_limit = ~0U, .ss_limit = ~0U,
+			.cs_arbytes = bits == 64 ? 0xa9b : 0xc9b,
+			.ds_arbytes = 0xc93, .es_arbytes = 0xc93, .ss_arbytes = 0xc93,
+			.tr_limit = 0x67, .tr_arbytes = 0x8b, .ldtr_arbytes = 0x82,
+			.dr6 = 0xffff0ff0, .dr7 = 0x400, .rflags = 2,
+		};
+
+		if (bits == 64) {
+			cpu.cr3 = WORKER_TABLE_GFN * PAGE_SIZE;
+			cpu.cr4 = 0x20;
+			cpu.msr_efer = 0x500;
+		}
+		context.vcpu[i].is.typecode = HVM_SAVE_CODE(CPU);
+		context.vcpu[i].is.instance = i;
+		context.vcpu[i].is.length = sizeof(cpu);
+		context.vcpu[i].cpu = cpu;
 	}
-	context.cpu.cs_limit = context.cpu.ds_limit = context.cpu.es_limit = context.cpu.ss_limit = ~0U;
-	context.cpu.cs_arbytes = bits == 64 ? 0xa9b : 0xc9b;
-	context.cpu.ds_arbytes = context.cpu.es_arbytes = context.cpu.ss_arbytes = 0xc93;
-	context.cpu.tr_limit = 0x67;
-	context.cpu.tr_arbytes = 0x8b;
-	context.cpu.ldtr_arbytes = 0x82;
-	context.cpu.dr6 = 0xffff0ff0;
-	context.cpu.dr7 = 0x400;
-	context.cpu.rflags = 2;
+	end->typecode = HVM_SAVE_CODE(END);
 	memset(&domctl, 0, sizeof(domctl));
-	domctl.u.hvmcontext.size = sizeof(context);
+	domctl.u.hvmcontext.size = (uint8_t *)(end + 1) - (uint8_t *)&context;
 	set_xen_guest_handle(domctl.u.hvmcontext.buffer, (uint8_t *)&context);
 	return xen_domctl(fd, XEN_DOMCTL_sethvmcontext, domain, &domctl);
 }
@@ -229,9 +235,9 @@ __attribute__((unused)) static long worker_make(struct worker *w, int fd, unsign
 		return -EFAULT;
 	for (i = 0; i < vcpus && !rc; i++) {
 		w->cmd[i] = worker_frame(fd, w->domain, WORKER_CMD_GFN + i);
-		rc = w->cmd[i] ? worker_registers(fd, w->domain, i, bits) : -EFAULT;
+		rc = w->cmd[i] ? 0 : -EFAULT;
 	}
-	return rc;
+	return rc ? rc : worker_registers(fd, w->domain, vcpus, bits);
 }
 
 /* As above, and lets it run. */
