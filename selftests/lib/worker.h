@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guests that do what they are told: each vCPU executes a few instructions that read a command from a page, carry it out,
- * and write what came of it. In 32-bit protected mode without paging, or in 64-bit mode with the first 4 GiB mapped one
- * to one.
+ * Guests that do what they are told: each vCPU executes a few instructions that read a command from a page, carry it
+ * out, and write what came of it. In 32-bit protected mode without paging, or in 64-bit mode with the first 4 GiB
+ * mapped one to one.
  */
 #ifndef SELFTESTS_WORKER_H
 #define SELFTESTS_WORKER_H
@@ -27,11 +27,12 @@ enum {
 	OP_LOCK_XADD, OP_OR32, OP_XCHG32,	/* address, value */
 	OP_HYPERCALL,				/* number, five arguments */
 	OP_OUT8_LOOP,				/* port, value, count */
-	OP_IN8_LOOP,				/* port, expected, count; tells how often it was something else */
+	OP_IN8_LOOP,				/* port, expected, count; tells how often not */
 	OP_READ32_LOOP,				/* address, expected, count; likewise */
 	OP_READ64, OP_WRITE64,			/* address, value; in 64-bit mode */
 	OP_REP_STOSL,				/* to, value, count */
 	OP_HALT,				/* with interrupts off */
+	OP_SCRIBBLE,				/* address of a page, what is added, count, seed */
 };
 
 struct worker_cmd {
@@ -64,7 +65,7 @@ struct worker {
 	"	cmp $19, %ecx\n	je 119f\n	cmp $20, %ecx\n	je 120f\n	cmp $21, %ecx\n	je 121f\n" \
 	"	cmp $22, %ecx\n	je 122f\n	cmp $23, %ecx\n	je 123f\n	cmp $24, %ecx\n	je 124f\n" \
 	"	cmp $25, %ecx\n	je 125f\n	cmp $26, %ecx\n	je 126f\n	cmp $27, %ecx\n	je 127f\n" \
-	"	cmp $28, %ecx\n	je 128f\n	ud2\n"						\
+	"	cmp $28, %ecx\n	je 128f\n	cmp $29, %ecx\n	je 129f\n	ud2\n"		\
 	"101:	mov 8(%" R "bp), %edx\n	inb %dx, %al\n	jmp 2f\n"				\
 	"102:	mov 8(%" R "bp), %edx\n	inw %dx, %ax\n	jmp 2f\n"				\
 	"103:	mov 8(%" R "bp), %edx\n	inl %dx, %eax\n	jmp 2f\n"				\
@@ -102,6 +103,12 @@ struct worker {
 	"127:	mov 8(%" R "bp), %" R "di\n	mov 16(%" R "bp), %eax\n	mov 24(%" R "bp), %" R "cx\n" \
 	"	rep stosl\n	mov %" R "cx, %" R "ax\n	jmp 2f\n"				\
 	"128:	incl 64(%" R "bp)\n	movl $0, (%" R "bp)\n	cli\n	hlt\n	jmp 1b\n"		\
+	/* Small numbers, now with what is added and now without, at random places. */			\
+	"129:	mov 8(%" R "bp), %" R "bx\n	mov 24(%" R "bp), %" R "si\n	mov 32(%" R "bp), %eax\n" \
+	"3:	imul $1103515245, %eax, %eax\n	add $12345, %eax\n	mov %eax, %edx\n	shr $8, %edx\n" \
+	"	and $0x3fc, %edx\n	mov %eax, %ecx\n	shr $20, %ecx\n	and $0x7f, %ecx\n"		\
+	"	test $0x80000, %eax\n	jz 4f\n	or 16(%" R "bp), %ecx\n"				\
+	"4:	mov %ecx, (%" R "bx,%" R "dx)\n	dec %" R "si\n	jnz 3b\n	jmp 2f\n"		\
 	"2:	mov %" R "ax, 56(%" R "bp)\n	incl 64(%" R "bp)\n	movl $0, (%" R "bp)\n	jmp 1b\n" \
 	name "_end:\n	.code64\n	.text\n"
 
@@ -123,7 +130,8 @@ __attribute__((unused)) static void *worker_frame(int fd, domid_t domain, xen_pf
 }
 
 /* Gives the vCPUs the registers to begin with: all at once, since those that are not named are taken down. */
-__attribute__((unused)) static long worker_registers(int fd, domid_t domain, unsigned int vcpus, int bits)
+__attribute__((unused)) static long worker_registers(int fd, domid_t domain, unsigned int vcpus,
+						     int bits)
 {
 	struct __attribute__((packed)) {
 		struct hvm_save_descriptor header_is;
@@ -199,7 +207,8 @@ __attribute__((unused)) static long worker_tables(int fd, domid_t domain)
 }
 
 /* Makes a domain of workers, paused. Returns 0 or a negative error number. */
-__attribute__((unused)) static long worker_make(struct worker *w, int fd, unsigned int vcpus, int bits)
+__attribute__((unused)) static long worker_make(struct worker *w, int fd, unsigned int vcpus,
+						int bits)
 {
 	const uint8_t *code = bits == 64 ? worker64 : worker32;
 	size_t size = bits == 64 ? worker64_end - worker64 : worker32_end - worker32;
@@ -241,7 +250,8 @@ __attribute__((unused)) static long worker_make(struct worker *w, int fd, unsign
 }
 
 /* As above, and lets it run. */
-__attribute__((unused)) static void worker_start(struct worker *w, int fd, unsigned int vcpus, int bits)
+__attribute__((unused)) static void worker_start(struct worker *w, int fd, unsigned int vcpus,
+						 int bits)
 {
 	long rc = worker_make(w, fd, vcpus, bits);
 
@@ -268,7 +278,8 @@ __attribute__((unused)) static long worker_end(struct worker *w)
 #define DATA(offset) (WORKER_DATA_GFN * PAGE_SIZE + (offset))
 
 /* Has a vCPU begin a command. */
-__attribute__((unused)) static void worker_begin(struct worker *w, unsigned int vcpu, uint32_t op, uint64_t a,
+__attribute__((unused)) static void worker_begin(struct worker *w, unsigned int vcpu, uint32_t op,
+						 uint64_t a,
 						 uint64_t b, uint64_t c)
 {
 	struct worker_cmd *cmd = w->cmd[vcpu];
@@ -282,7 +293,8 @@ __attribute__((unused)) static void worker_begin(struct worker *w, unsigned int 
 }
 
 /* Waits some milliseconds for the end of a command; false if it does not come. */
-__attribute__((unused)) static bool worker_wait(struct worker *w, unsigned int vcpu, unsigned int ms)
+__attribute__((unused)) static bool worker_wait(struct worker *w, unsigned int vcpu,
+						unsigned int ms)
 {
 	unsigned int i;
 
@@ -295,7 +307,8 @@ __attribute__((unused)) static bool worker_wait(struct worker *w, unsigned int v
 #define WORKER_LOST 0xdeadbeef00000000ULL
 
 /* Has a vCPU carry a command out; WORKER_LOST if that does not end. */
-__attribute__((unused)) static uint64_t worker_do(struct worker *w, unsigned int vcpu, uint32_t op, uint64_t a,
+__attribute__((unused)) static uint64_t worker_do(struct worker *w, unsigned int vcpu, uint32_t op,
+						  uint64_t a,
 						  uint64_t b, uint64_t c)
 {
 	worker_begin(w, vcpu, op, a, b, c);
@@ -303,7 +316,8 @@ __attribute__((unused)) static uint64_t worker_do(struct worker *w, unsigned int
 }
 
 /* Has a vCPU make a hypercall. Addresses are the guest's. */
-__attribute__((unused)) static long worker_call(struct worker *w, unsigned int vcpu, uint64_t op, uint64_t a,
+__attribute__((unused)) static long worker_call(struct worker *w, unsigned int vcpu, uint64_t op,
+						uint64_t a,
 						uint64_t b, uint64_t c, uint64_t d)
 {
 	struct worker_cmd *cmd = w->cmd[vcpu];
