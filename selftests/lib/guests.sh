@@ -31,12 +31,12 @@ need_linux() {
 }
 
 # Starts a Linux guest with $2 vCPUs under the name $1 in the background, with DO=$3 and the further
-# arguments; pid is then its `oxen run`. Its console goes to $work/$1.console.
+# arguments; pid is then its `oxen run`. Its console goes to $work/$1.console. What linux_consoles says it is told too.
 linux_start() {
 	linux_name=$1 linux_vcpus=$2 linux_do=$3
 	shift 3
 	oxen run --kernel "$vmlinuz" --initrd "$initramfs" --vcpus "$linux_vcpus" --memory 192 --name "$linux_name" \
-		--cmdline "console=hvc0 panic=-1 DO=$linux_do" "$@" \
+		--cmdline "console=hvc0 ${linux_consoles-} panic=-1 DO=$linux_do" "$@" \
 		>"$work/$linux_name.console" 2>"$work/$linux_name.errors" &
 	# shellcheck disable=SC2034 # for the test.
 	pid=$!
