@@ -9,7 +9,8 @@
  * of the batches are told, each divided by the rounds in it.
  *
  * Command line: n=100 rounds a batch, batches=100 of them (up to 1000), after one that is not counted;
- * port=0x4f8 for the OUT. The last rows need an x2APIC, and `wake` a second CPU. Runs on Xen, on KVM and on neither.
+ * port=0x4f8 for the OUT. tool=PORT and buffered=PORT name ports that a device model serves, and whose writes it has
+ * buffered. The last rows need an x2APIC, `wake` and `send` a second CPU. Runs on Xen, on KVM and on neither.
  */
 
 #include "guest.h"
@@ -40,6 +41,7 @@ DEFINE_LOOP(vmmcall, ARGUMENT, "vmmcall")
 DEFINE_LOOP(vmcall, ARGUMENT, "vmcall")
 DEFINE_LOOP(rdmsr, "mov %[c], %%ecx\n", "rdmsr")
 DEFINE_LOOP(out, "mov %[c], %%edx\n", "out %%al, %%dx")
+DEFINE_LOOP(in, "mov %[c], %%edx\n", "in %%dx, %%al")
 #else
 /* Too few registers for the clobbers: CPUID's %ebx and the hypercall's are saved around the loop. */
 #define LOOP_CLOBBERS
@@ -49,6 +51,7 @@ DEFINE_LOOP(vmmcall, "push %%ebx\n xor %%ebx, %%ebx\n", "vmmcall\n pop %%ebx")
 DEFINE_LOOP(vmcall, "push %%ebx\n xor %%ebx, %%ebx\n", "vmcall\n pop %%ebx")
 DEFINE_LOOP(rdmsr, "mov %[c], %%ecx\n", "rdmsr")
 DEFINE_LOOP(out, "mov %[c], %%edx\n", "out %%al, %%dx")
+DEFINE_LOOP(in, "mov %[c], %%edx\n", "in %%dx, %%al")
 #endif
 
 /* --- interrupts --- */
@@ -93,6 +96,21 @@ static void loop_wake(u32 count, u32 a, u32 c)
 			irq_enable_and_halt();
 			irq_disable();
 		}
+	}
+}
+
+static evtchn_port_t other_port;
+
+/* An event to the other CPU, which is down: it becomes pending each time. */
+static void loop_send(u32 count, u32 a, u32 c)
+{
+	struct vcpu_info *other = &shared_info->vcpu_info[1];
+
+	while (count--) {
+		event_send(other_port);
+		event_clear(other_port);
+		other->evtchn_pending_sel = 0;
+		other->evtchn_upcall_pending = 0;
 	}
 }
 
@@ -154,6 +172,18 @@ void main(void)
 	}
 	bench("rdmsr", loop_rdmsr, 0, MSR_APIC_BASE);
 	bench("out", loop_out, 0, port);
+	if (param("tool")) {
+		bench("outtool", loop_out, 0, param_number("tool", 0));
+		bench("intool", loop_in, 0, param_number("tool", 0));
+	}
+	if (param("buffered"))
+		bench("buffered", loop_out, 0, param_number("buffered", 0));
+	if (on_xen && !xen_map_shared_info()) {
+		other_port = event_bind_ipi(1);
+		event_unmask(other_port);
+		bench("send", loop_send, 0, 0);
+		event_close(other_port);
+	}
 	set_handler(VEC_PING, on_ping);
 	if (apic_has_x2apic() && apic_enable(true)) {
 		bench("selfipi", loop_selfipi, 0, 0);

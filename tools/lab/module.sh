@@ -73,6 +73,8 @@ build_tools() {
 		cargo build --release --locked --target x86_64-unknown-linux-gnu -p oxen
 		install -m 755 "$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release/oxen" "$0/oxen"
 		' "$BUILD/bin"
+	build_step "device model" "$BUILD/devmodel.log" \
+		in_checkout -- make -s -C tools/devmodel "OUTPUT=$BUILD/bin"
 }
 
 # Builds the tiny guests as build/guests/NAME.elf.
