@@ -43,6 +43,7 @@ pub(crate) mod segment;
 pub(crate) mod skip;
 pub(crate) mod stack;
 pub(crate) mod string;
+pub(crate) mod vex;
 pub(crate) mod width;
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 //! Takes an instruction apart.
 //!
 //! [`decode`] knows the layout, and so the length, of every instruction in the one-byte, 0F, 0F 38
-//! and 0F 3A maps, whether or not anything here can execute it. It does not judge whether the
-//! operands make sense for the opcode; that is part of what an instruction means.
+//! and 0F 3A maps and of those in VEX, EVEX and XOP encodings, whether or not anything here can
+//! execute it. It does not judge whether the operands make sense for the opcode; that is part of
+//! what an instruction means.
 //!
 //! Source: AMD APM volume 3, chapter 1 "Instruction Encoding".
 
@@ -34,6 +35,11 @@ use super::{
         REX_W,
         REX_X, //
     },
+    vex::{
+        self,
+        Encoding,
+        Vector, //
+    },
     width::Width,
     AddressSize,
     CodeWidth,
@@ -50,8 +56,6 @@ pub(crate) enum Refusal {
     TooLong,
     /// There is no such instruction: #UD.
     Undefined,
-    /// An encoding not decoded here: VEX, EVEX or XOP.
-    Unsupported,
 }
 
 /// The table that an opcode byte is looked up in.
@@ -65,6 +69,16 @@ pub(crate) enum Map {
     Of38,
     /// Opcodes after 0F 3A.
     Of3a,
+    /// EVEX only: map 5.
+    Five,
+    /// EVEX only: map 6.
+    Six,
+    /// XOP only: map 8.
+    Eight,
+    /// XOP only: map 9.
+    Nine,
+    /// XOP only: map 10.
+    Ten,
 }
 
 /// The operand that may be a register or memory.
@@ -81,8 +95,11 @@ pub(crate) enum Rm {
 /// An instruction taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decoded {
-    /// What stood before the opcode.
+    /// What stood before the opcode. A VEX, EVEX or XOP encoding is as good as the prefixes that it
+    /// stands for.
     pub(crate) prefixes: Prefixes,
+    /// What a VEX, EVEX or XOP encoding says beyond that.
+    pub(crate) vector: Vector,
     /// Which map the opcode is in.
     pub(crate) map: Map,
     /// The last opcode byte.
@@ -128,6 +145,20 @@ impl Decoded {
         }
     }
 
+    /// Whether the opcode has legacy prefixes and escapes.
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.vector.encoding == Encoding::Legacy
+    }
+
+    /// Returns the operand size of near branches in code of width `code`: as on the stack, but
+    /// Intel's processors ignore 66 in 64-bit mode.
+    pub(crate) const fn branch_operand_size(&self, code: CodeWidth, vendor: Vendor) -> Width {
+        match (code, vendor) {
+            (CodeWidth::Bits64, Vendor::Intel) => Width::Qword,
+            _ => self.stack_operand_size(code),
+        }
+    }
+
     /// Returns the operand size of instructions that work on the stack in code of width `code`: in
     /// 64-bit mode 8 bytes, or 2 after 66.
     pub(crate) const fn stack_operand_size(&self, code: CodeWidth) -> Width {
@@ -144,7 +175,7 @@ const fn extend(low: u8, high: bool) -> Gpr {
 }
 
 /// Reads instruction bytes one after the other.
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     /// All bytes, at most 15.
     bytes: &'a [u8],
     /// How many have been read.
@@ -153,7 +184,7 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     /// The next byte, without reading it.
-    fn peek(&self) -> Result<u8, Refusal> {
+    pub(super) fn peek(&self) -> Result<u8, Refusal> {
         match self.bytes.get(usize::from(self.at)) {
             Some(&byte) => Ok(byte),
             None if self.bytes.len() >= MAX_INSN_LEN => Err(Refusal::TooLong),
@@ -162,7 +193,7 @@ impl Cursor<'_> {
     }
 
     /// Reads one byte.
-    fn byte(&mut self) -> Result<u8, Refusal> {
+    pub(super) fn byte(&mut self) -> Result<u8, Refusal> {
         let byte = self.peek()?;
         self.at = self.at.saturating_add(1);
         Ok(byte)
@@ -188,31 +219,33 @@ impl Cursor<'_> {
 /// `bytes` is what could be read at the instruction pointer; bytes beyond the 15th are not looked
 /// at. Everything after the end of the instruction is ignored.
 pub(crate) fn decode(bytes: &[u8], code: CodeWidth, vendor: Vendor) -> Result<Decoded, Refusal> {
-    let prefixes = Prefixes::scan(bytes, code);
+    let mut prefixes = Prefixes::scan(bytes, code);
     let mut cursor = Cursor {
         bytes: bytes.get(..MAX_INSN_LEN).unwrap_or(bytes),
         at: prefixes.len,
     };
-    let operand_size = match (code, prefixes.operand_size) {
+    let address_size = prefixes.effective_address_size(code);
+    let (map, opcode, attributes, vector) = opcode(&mut cursor, &mut prefixes, code)?;
+    if attributes.undefined || (attributes.legacy && code == CodeWidth::Bits64) {
+        return Err(Refusal::Undefined);
+    }
+    // In the encodings that replace prefixes 66 is a part of the opcode.
+    let toggled = prefixes.operand_size && vector.encoding == Encoding::Legacy;
+    let operand_size = match (code, toggled) {
         (CodeWidth::Bits64, _) if prefixes.rex & REX_W != 0 => Width::Qword,
         (CodeWidth::Bits16, false) | (CodeWidth::Bits32 | CodeWidth::Bits64, true) => Width::Word,
         (CodeWidth::Bits16, true) | (CodeWidth::Bits32 | CodeWidth::Bits64, false) => Width::Dword,
     };
-    let address_size = prefixes.effective_address_size(code);
-
-    let (map, opcode, attributes) = opcode(&mut cursor)?;
-    if attributes.undefined {
-        return Err(Refusal::Undefined);
-    }
-    if map == Map::One && is_vector_escape(opcode, cursor.peek(), code) {
-        return Err(Refusal::Unsupported);
-    }
-    if attributes.legacy && code == CodeWidth::Bits64 {
-        return Err(Refusal::Undefined);
-    }
+    let operand_size = match vector.encoding {
+        // They never have 16-bit operands.
+        Encoding::Legacy => operand_size,
+        _ if operand_size == Width::Qword => Width::Qword,
+        _ => Width::Dword,
+    };
 
     let mut insn = Decoded {
         prefixes,
+        vector,
         map,
         opcode,
         modrm: ModRm(0),
@@ -237,16 +270,24 @@ pub(crate) fn decode(bytes: &[u8], code: CodeWidth, vendor: Vendor) -> Result<De
 }
 
 /// Reads the escape bytes and the opcode.
-fn opcode(cursor: &mut Cursor<'_>) -> Result<(Map, u8, Attributes), Refusal> {
+fn opcode(
+    cursor: &mut Cursor<'_>,
+    prefixes: &mut Prefixes,
+    code: CodeWidth,
+) -> Result<(Map, u8, Attributes, Vector), Refusal> {
     let first = cursor.byte()?;
     if first != 0x0f {
-        return Ok((Map::One, first, look_up(&ONE_BYTE, first)?));
+        if vex::encoding(first, cursor.peek(), code) != Encoding::Legacy {
+            return vex::read(cursor, prefixes, first, code);
+        }
+        return Ok((Map::One, first, look_up(&ONE_BYTE, first)?, Vector::NONE));
     }
-    match cursor.byte()? {
-        0x38 => Ok((Map::Of38, cursor.byte()?, AFTER_0F38)),
-        0x3a => Ok((Map::Of3a, cursor.byte()?, AFTER_0F3A)),
-        second => Ok((Map::Of, second, look_up(&TWO_BYTE, second)?)),
-    }
+    let (map, opcode, attributes) = match cursor.byte()? {
+        0x38 => (Map::Of38, cursor.byte()?, AFTER_0F38),
+        0x3a => (Map::Of3a, cursor.byte()?, AFTER_0F3A),
+        second => (Map::Of, second, look_up(&TWO_BYTE, second)?),
+    };
+    Ok((map, opcode, attributes, Vector::NONE))
 }
 
 /// Finds the attributes of an opcode. Never fails, as a table has 256 entries.
@@ -254,18 +295,6 @@ fn look_up(table: &[Attributes; 256], opcode: u8) -> Result<Attributes, Refusal>
     match table.get(usize::from(opcode)) {
         Some(&attributes) => Ok(attributes),
         None => Err(Refusal::Undefined),
-    }
-}
-
-/// Whether `opcode` begins a VEX, EVEX or XOP encoding, given the byte after it.
-fn is_vector_escape(opcode: u8, next: Result<u8, Refusal>, code: CodeWidth) -> bool {
-    match (opcode, next) {
-        // Outside 64-bit mode these are LES, LDS and BOUND, which have no register form.
-        (0xc4 | 0xc5 | 0x62, Ok(next)) => code == CodeWidth::Bits64 || next >= 0xc0,
-        (0xc4 | 0xc5 | 0x62, Err(_)) => code == CodeWidth::Bits64,
-        // POP has ModRM.reg 0; XOP numbers its maps from 8.
-        (0x8f, Ok(next)) => next & 0x1f >= 8,
-        _ => false,
     }
 }
 
@@ -365,6 +394,7 @@ fn immediate(
         Immediate::GroupOperand if has_test => insn.immediate = cursor.signed(short)?,
         Immediate::GroupByte | Immediate::GroupOperand => {}
         Immediate::Word => insn.immediate = cursor.number(Width::Word)?,
+        Immediate::Dword => insn.immediate = cursor.number(Width::Dword)?,
         Immediate::Full => insn.immediate = cursor.number(insn.operand_size)?,
         Immediate::Near => {
             let width = match (code, vendor) {

@@ -58,7 +58,7 @@ pub(crate) fn emulate_one<O: Ops>(ops: &mut O, bytes: &[u8], code: CodeWidth) ->
         Err(Refusal::TooLong) => Err(Exception::protection(ops.mode()).into()),
         Err(Refusal::Undefined) => Err(Exception::UNDEFINED.into()),
         // A second time truncated: the bytes came in too small pieces.
-        Err(Refusal::Unsupported | Refusal::Truncated) => Err(Fault::Unhandleable),
+        Err(Refusal::Truncated) => Err(Fault::Unhandleable),
     }
 }
 
@@ -79,6 +79,9 @@ fn fetch_rest<O: Ops>(ops: &mut O, bytes: &[u8], whole: &mut [u8; MAX_INSN_LEN])
 ///
 /// As for [`emulate_one`].
 pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
+    if !cx.insn.is_legacy() {
+        return Err(Fault::Unhandleable);
+    }
     lock::check(&cx.insn)?;
     match cx.insn.map {
         Map::One => match cx.insn.opcode {
@@ -86,7 +89,7 @@ pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
             _ => one_byte(ops, cx)?,
         },
         Map::Of => two_byte(ops, cx)?,
-        Map::Of38 | Map::Of3a => return Err(Fault::Unhandleable),
+        _ => return Err(Fault::Unhandleable),
     }
     Ok(Done::Next { len: cx.insn.len })
 }

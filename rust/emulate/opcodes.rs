@@ -5,6 +5,8 @@
 //! Source: AMD APM volume 3, appendix A "Opcode and Operand Encodings". Opcodes that only makers
 //! other than AMD and Intel ever defined count as undefined.
 
+use super::decode::Map;
+
 /// Whether a ModRM byte follows the opcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HasModRm {
@@ -25,6 +27,8 @@ pub(crate) enum Immediate {
     Byte,
     /// 2 bytes, zero-extended.
     Word,
+    /// 4 bytes, zero-extended.
+    Dword,
     /// 2 or 4 bytes by operand size; 4 bytes sign-extended where the operand has 8.
     Operand,
     /// 2, 4 or 8 bytes by operand size.
@@ -174,3 +178,18 @@ pub(crate) const AFTER_0F38: Attributes = M;
 
 /// Every opcode after 0F 3A.
 pub(crate) const AFTER_0F3A: Attributes = MB;
+
+/// Returns the attributes of an opcode in a VEX, EVEX or XOP encoding.
+///
+/// That layout is the same for all opcodes of a map but a few. Which of them exist is not known
+/// here.
+pub(crate) const fn vector(map: Map, opcode: u8) -> Attributes {
+    match (map, opcode) {
+        (Map::Of, 0x70..=0x73 | 0xc2 | 0xc4..=0xc6) => MB,
+        // VZEROUPPER and VZEROALL.
+        (Map::Of, 0x77) => N,
+        (Map::Of3a | Map::Eight, _) => MB,
+        (Map::Ten, _) => Attributes::new(HasModRm::Yes, Immediate::Dword),
+        _ => M,
+    }
+}

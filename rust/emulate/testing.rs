@@ -62,7 +62,16 @@ impl Random {
                 0x44, 0x48, 0x4c, 0x4f,
             ]));
         }
-        match self.below(16) {
+        match self.below(20) {
+            16 => bytes.extend([0xc5, self.byte()]),
+            17 => bytes.extend([0xc4, self.byte() & 0xe3, self.byte()]),
+            // Two bits of it are constant.
+            18 => bytes.extend([0x62, self.byte() & 0xf3, self.byte() | 4, self.byte()]),
+            19 => bytes.extend([
+                0x8f,
+                self.byte() & 0xe0 | 8 + self.byte() % 3,
+                self.byte() & 0xfc,
+            ]),
             0 => bytes.extend([0x0f, 0x38]),
             1 => bytes.extend([0x0f, 0x3a]),
             2 => bytes.extend([0x0f, 0x01]),
