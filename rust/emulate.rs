@@ -28,23 +28,47 @@
 
 pub(crate) mod address;
 pub(crate) mod alu;
+pub(crate) mod back;
+pub(crate) mod bcd;
 pub(crate) mod bits;
+pub(crate) mod bmi;
+pub(crate) mod branch;
+pub(crate) mod conditional;
+pub(crate) mod control;
+pub(crate) mod convert;
+pub(crate) mod count;
 pub(crate) mod decode;
+pub(crate) mod descriptor;
+pub(crate) mod exchange;
 pub(crate) mod execute;
+pub(crate) mod far;
+pub(crate) mod flag_ops;
 pub(crate) mod flags;
+pub(crate) mod fpu_state;
+pub(crate) mod frame;
+pub(crate) mod groups;
 pub(crate) mod lock;
+pub(crate) mod machine;
 pub(crate) mod modrm;
 pub(crate) mod mov;
+pub(crate) mod multiply;
 pub(crate) mod opcodes;
 pub(crate) mod operand;
 pub(crate) mod ops;
+pub(crate) mod port;
 pub(crate) mod prefix;
 pub(crate) mod segment;
+pub(crate) mod selector;
+pub(crate) mod shift;
+pub(crate) mod simd;
 pub(crate) mod skip;
 pub(crate) mod stack;
 pub(crate) mod string;
+pub(crate) mod syscall;
+pub(crate) mod tables;
 pub(crate) mod vex;
 pub(crate) mod width;
+pub(crate) mod x87;
 
 #[cfg(test)]
 mod testing;

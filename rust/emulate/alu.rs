@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Integer arithmetic and logic: ADD to CMP, TEST, NOT, NEG, INC, DEC, XCHG, XADD, CMPXCHG.
+//! Integer arithmetic and logic: ADD to CMP, TEST, NOT, NEG, INC and DEC.
 
 use super::{
     flags::{
@@ -9,9 +9,9 @@ use super::{
         CF,
         STATUS, //
     },
+    multiply,
     operand::{
         Context,
-        Operand,
         Register, //
     },
     ops::{
@@ -154,8 +154,7 @@ pub(crate) fn test_accumulator<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     Ok(())
 }
 
-/// Executes F6, F7: TEST with a constant, NOT and NEG. The multiplications and divisions of this
-/// group are not handled.
+/// Executes F6, F7: TEST with a constant, NOT, NEG, and what [`multiply`] does.
 pub(crate) fn group3<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let width = cx.insn.byte_or_operand_size();
     let lock = cx.insn.prefixes.lock;
@@ -178,7 +177,7 @@ pub(crate) fn group3<O: Ops>(ops: &mut O, cx: &Context) -> Result {
             target.replace(ops, old, result.value, lock)?;
             flags::set(ops, STATUS, result.flags);
         }
-        _ => return Err(Fault::Unhandleable),
+        _ => return multiply::group3(ops, cx),
     }
     Ok(())
 }
@@ -210,70 +209,5 @@ pub(crate) fn step_register<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     };
     target.set(ops, result.value);
     flags::set(ops, STATUS & !CF, result.flags);
-    Ok(())
-}
-
-/// Executes 86, 87: XCHG, which with memory always behaves as if it had LOCK.
-pub(crate) fn exchange<O: Ops>(ops: &mut O, cx: &Context) -> Result {
-    let width = cx.insn.byte_or_operand_size();
-    let reg = cx.reg(width);
-    let target = cx.rm(ops, width, Access::ReadWrite)?;
-    let old = target.get(ops)?;
-    target.replace(ops, old, reg.get(ops), true)?;
-    reg.set(ops, old);
-    Ok(())
-}
-
-/// Executes 90 to 97: XCHG of the accumulator with a register; 90 itself is NOP.
-pub(crate) fn exchange_accumulator<O: Ops>(ops: &mut O, cx: &Context) -> Result {
-    let width = cx.insn.operand_size;
-    let number = cx.insn.opcode_reg();
-    if number != Gpr::RAX {
-        let (a, b) = (Register::low(Gpr::RAX, width), Register::low(number, width));
-        let (old_a, old_b) = (a.get(ops), b.get(ops));
-        a.set(ops, old_b);
-        b.set(ops, old_a);
-    }
-    Ok(())
-}
-
-/// Executes 0F C0, 0F C1: XADD.
-pub(crate) fn exchange_add<O: Ops>(ops: &mut O, cx: &Context) -> Result {
-    let width = cx.insn.byte_or_operand_size();
-    let reg = cx.reg(width);
-    let target = cx.rm(ops, width, Access::ReadWrite)?;
-    let old = target.get(ops)?;
-    let result = flags::add(old, reg.get(ops), false, width);
-    if target.is_memory() {
-        target.replace(ops, old, result.value, cx.insn.prefixes.lock)?;
-        reg.set(ops, old);
-    } else {
-        // The sum stays if both are the same register.
-        reg.set(ops, old);
-        target.set(ops, result.value)?;
-    }
-    flags::set(ops, STATUS, result.flags);
-    Ok(())
-}
-
-/// Executes 0F B0, 0F B1: CMPXCHG. Memory is written in both cases, with what it held if it was not
-/// equal.
-pub(crate) fn compare_exchange<O: Ops>(ops: &mut O, cx: &Context) -> Result {
-    let width = cx.insn.byte_or_operand_size();
-    let accumulator = Register::low(Gpr::RAX, width);
-    let target = cx.rm(ops, width, Access::ReadWrite)?;
-    let old = target.get(ops)?;
-    let expected = accumulator.get(ops);
-    let result = flags::sub(expected, old, false, width);
-    if old == expected {
-        let new = cx.reg(width).get(ops);
-        target.replace(ops, old, new, cx.insn.prefixes.lock)?;
-    } else {
-        if let Operand::Memory(..) = target {
-            target.replace(ops, old, old, cx.insn.prefixes.lock)?;
-        }
-        accumulator.set(ops, old);
-    }
-    flags::set(ops, STATUS, result.flags);
     Ok(())
 }

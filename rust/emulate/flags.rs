@@ -21,10 +21,30 @@ pub(crate) const ZF: u64 = 1 << 6;
 pub(crate) const SF: u64 = 1 << 7;
 /// Trap after the instruction.
 pub(crate) const TF: u64 = 1 << 8;
+/// Interrupts are enabled.
+pub(crate) const IF: u64 = 1 << 9;
 /// String instructions go downwards.
 pub(crate) const DF: u64 = 1 << 10;
 /// Signed overflow.
 pub(crate) const OF: u64 = 1 << 11;
+/// The highest CPL that may use ports and change IF.
+pub(crate) const IOPL: u64 = 3 << 12;
+/// The task was called by another.
+pub(crate) const NT: u64 = 1 << 14;
+/// Breakpoints do not count for the next instruction.
+pub(crate) const RF: u64 = 1 << 16;
+/// Virtual 8086 mode.
+pub(crate) const VM: u64 = 1 << 17;
+/// Alignment is checked, or user pages may be accessed.
+pub(crate) const AC: u64 = 1 << 18;
+/// Virtual IF.
+pub(crate) const VIF: u64 = 1 << 19;
+/// A virtual interrupt is pending.
+pub(crate) const VIP: u64 = 1 << 20;
+/// CPUID exists.
+pub(crate) const ID: u64 = 1 << 21;
+/// The bit that is always one.
+pub(crate) const ONE: u64 = 1 << 1;
 /// All six status flags.
 pub(crate) const STATUS: u64 = CF | PF | AF | ZF | SF | OF;
 
@@ -93,6 +113,11 @@ pub(crate) const fn logic(value: u64, width: Width) -> Flagged {
         value,
         flags: of_result(value, width),
     }
+}
+
+/// Returns the privilege level in RFLAGS.IOPL.
+pub(crate) const fn iopl(rflags: u64) -> u8 {
+    ((rflags & IOPL) >> 12) as u8
 }
 
 /// Replaces the flags in `mask` by those in `flags`.

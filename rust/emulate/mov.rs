@@ -4,6 +4,7 @@
 
 use super::{
     decode::Rm,
+    machine::defined,
     operand::{
         Context,
         Register, //
@@ -12,12 +13,20 @@ use super::{
         Access,
         Exception,
         Fault,
+        Feature,
         Gpr,
         Ops,
         Result, //
     },
+    prefix::Segment,
+    segment::{
+        self,
+        Range, //
+    },
+    selector,
     width::Width,
-    CodeWidth, //
+    CodeWidth,
+    Vendor, //
 };
 
 /// Executes 88, 89: MOV from a register.
@@ -91,15 +100,15 @@ pub(crate) fn extend<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     Ok(())
 }
 
-/// Executes 63 in 64-bit mode: MOVSXD. Elsewhere it is ARPL, which is not handled.
+/// Executes 63: MOVSXD in 64-bit mode, ARPL elsewhere.
 pub(crate) fn extend_dword<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     if cx.code != CodeWidth::Bits64 {
-        return Err(Fault::Unhandleable);
+        return selector::adjust(ops, cx);
     }
     let to = cx.insn.operand_size;
     // Without REX.W it is a plain move of the operand's size.
     let from = match to {
-        Width::Word => Width::Word,
+        Width::Word if ops.vendor() == Vendor::Intel => Width::Word,
         _ => Width::Dword,
     };
     let value = cx.rm(ops, from, Access::Read)?.get(ops)?;
@@ -109,10 +118,46 @@ pub(crate) fn extend_dword<O: Ops>(ops: &mut O, cx: &Context) -> Result {
 
 /// Executes 0F C3 without F2, F3 or 66: MOVNTI, a store that bypasses the caches.
 pub(crate) fn store_non_temporal<O: Ops>(ops: &mut O, cx: &Context) -> Result {
-    let width = cx.insn.operand_size;
-    let target = cx.rm(ops, width, Access::Write)?;
-    if !target.is_memory() {
-        return Err(Exception::UNDEFINED.into());
-    }
+    let width = cx.insn.operand_size.max(Width::Dword);
+    let target = cx.memory(ops, width, Access::Write)?;
     target.set(ops, cx.reg(width).get(ops))
+}
+
+/// Executes 8D: LEA, which computes an address and does not use it.
+pub(crate) fn effective_address<O: Ops>(ops: &mut O, cx: &Context) -> Result {
+    let Rm::Memory(address) = cx.insn.rm else {
+        return Err(Exception::UNDEFINED.into());
+    };
+    let offset = address.offset(ops, cx.next_rip(ops), 0);
+    cx.reg(cx.insn.operand_size).set(ops, offset);
+    Ok(())
+}
+
+/// Executes 0F 38 F9: MOVDIRI.
+pub(crate) fn direct<O: Ops>(ops: &mut O, cx: &Context) -> Result {
+    defined(ops.has(Feature::MovDirI))?;
+    let width = cx.insn.operand_size.max(Width::Dword);
+    let target = cx.memory(ops, width, Access::Write)?;
+    target.set(ops, cx.reg(width).get(ops))
+}
+
+/// Executes 66 0F 38 F8: MOVDIR64B, a copy of 64 bytes to where a register points in ES.
+pub(crate) fn direct_line<O: Ops>(ops: &mut O, cx: &Context) -> Result {
+    defined(ops.has(Feature::MovDir64b))?;
+    let source = cx.memory_bytes(ops, 64, 1, Access::Read)?;
+    let size = Width::from(cx.insn.address_size);
+    let range = Range {
+        segment: Segment::Es,
+        offset: Register::low(cx.insn.reg(), size).get(ops),
+        len: 64,
+        align: 1,
+    };
+    let linear = segment::linear(ops, cx.code, &range, Access::Write)?;
+    if linear & 63 != 0 {
+        return Err(Exception::protection(ops.mode()).into());
+    }
+    let target = ops.translate(linear, 64, Access::Write)?;
+    let mut bytes = [0; 64];
+    ops.read(&source, &mut bytes)?;
+    ops.write(&target, &bytes)
 }

@@ -12,12 +12,16 @@ use super::{
         read_integer,
         write_integer,
         Access,
+        Exception,
         Fault,
         Gpr,
         Ops,
         Result, //
     },
-    segment,
+    segment::{
+        self,
+        Range, //
+    },
     width::Width,
     CodeWidth, //
 };
@@ -72,6 +76,76 @@ impl Context {
         self.rm_displaced(ops, width, access, 0)
     }
 
+    /// As [`rm`](Self::rm), for an operand that must be memory.
+    ///
+    /// # Errors
+    ///
+    /// #UD for a register.
+    pub(crate) fn memory<O: Ops>(
+        &self,
+        ops: &mut O,
+        width: Width,
+        access: Access,
+    ) -> Result<Operand<O::Place>> {
+        match self.insn.rm {
+            Rm::Memory(_) => self.rm(ops, width, access),
+            _ => Err(Exception::UNDEFINED.into()),
+        }
+    }
+
+    /// Translates a memory operand of `len` bytes, not 0, that are aligned to `align`, or else may be
+    /// #AC.
+    ///
+    /// # Errors
+    ///
+    /// #UD for a register.
+    pub(crate) fn memory_bytes<O: Ops>(
+        &self,
+        ops: &mut O,
+        len: usize,
+        align: usize,
+        access: Access,
+    ) -> Result<O::Place> {
+        let Rm::Memory(address) = self.insn.rm else {
+            return Err(Exception::UNDEFINED.into());
+        };
+        let range = Range {
+            segment: address.segment,
+            offset: address.offset(ops, self.next_rip(ops), 0),
+            len,
+            align,
+        };
+        segment::translate(ops, self.code, &range, access)
+    }
+
+    /// As [`memory_bytes`](Self::memory_bytes), for an operand that must be aligned to its length.
+    ///
+    /// # Errors
+    ///
+    /// #GP if it is not.
+    pub(crate) fn memory_aligned<O: Ops>(
+        &self,
+        ops: &mut O,
+        len: usize,
+        access: Access,
+    ) -> Result<O::Place> {
+        let Rm::Memory(address) = self.insn.rm else {
+            return Err(Exception::UNDEFINED.into());
+        };
+        let range = Range {
+            segment: address.segment,
+            offset: address.offset(ops, self.next_rip(ops), 0),
+            len,
+            align: 1,
+        };
+        let linear = segment::linear(ops, self.code, &range, access)?;
+        // `len` is a power of two.
+        if linear & (len as u64).wrapping_sub(1) != 0 {
+            return Err(Exception::protection(ops.mode()).into());
+        }
+        ops.translate(linear, len, access)
+    }
+
     /// As [`rm`](Self::rm), with `extra` bytes added to a memory operand's address.
     pub(crate) fn rm_displaced<O: Ops>(
         &self,
@@ -85,8 +159,8 @@ impl Context {
             Rm::Register(number) => Ok(Operand::Register(self.register(number, width))),
             Rm::Memory(address) => {
                 let offset = address.offset(ops, self.next_rip(ops), extra);
-                let (code, bytes) = (self.code, width.bytes());
-                let place = segment::translate(ops, code, address.segment, offset, bytes, access)?;
+                let range = Range::number(address.segment, offset, width.bytes());
+                let place = segment::translate(ops, self.code, &range, access)?;
                 Ok(Operand::Memory(place, width))
             }
         }
@@ -109,6 +183,15 @@ impl Register {
             gpr,
             high: false,
             width,
+        }
+    }
+
+    /// Names bits 8 to 15 of a register.
+    pub(crate) const fn high(gpr: Gpr) -> Self {
+        Self {
+            gpr,
+            high: true,
+            width: Width::Byte,
         }
     }
 

@@ -2,8 +2,8 @@
 
 //! The emulator's only way to the guest.
 //!
-//! Everything that an instruction reads or changes goes through [`Ops`]. The same emulator thus
-//! runs in the module, in tests and in a fuzzer.
+//! Everything that an instruction reads or changes goes through [`Ops`] and the two traits below
+//! it, [`System`] and [`Fpu`]. The same emulator thus runs in the module, in tests and in a fuzzer.
 //!
 //! # Order of calls
 //!
@@ -15,11 +15,49 @@
 //! instruction started again when there is an answer.
 //!
 //! The iterations of a repeated string instruction are instructions of their own in this sense.
+//!
+//! Instructions that load segments are as the architecture makes them: which memory comes next
+//! depends on what was read, so that translations follow reads. All translations still come before
+//! the first write. Two kinds of instruction write twice:
+//!
+//! - Loading a segment sets the accessed (or busy) bit of its descriptor if it is clear, before the
+//!   instruction's own write if there is one. Processors do so as well, and may even if the
+//!   instruction then faults.
+//! - A stack frame that lies on both sides of the place where the stack pointer wraps is written in
+//!   two parts.
+//!
+//! An instruction that is started again makes the same calls in the same order, if reads return the
+//! same. An implementation that answers [`Fault::Retry`] to the second write therefore has only to
+//! remember that the first one is done.
+//!
+//! A system register that can refuse (MSRs, control registers) is written before anything else, and
+//! nothing of those instructions can fail afterwards.
 
 use super::{
     prefix::Segment,
     width::Width,
     Vendor, //
+};
+
+mod fpu;
+mod system;
+
+pub(crate) use fpu::{
+    Buffer,
+    Fpu,
+    Replay,
+    Rest,
+    BUFFER_LEN, //
+};
+pub(crate) use system::{
+    CacheControl,
+    Control,
+    Invalidation,
+    System,
+    SystemSegment,
+    Table,
+    TableState,
+    TaskSwitch, //
 };
 
 /// The number of a general register, 0 to 15, as instructions encode it.
@@ -97,6 +135,15 @@ pub(crate) struct SegmentState {
     pub(crate) attributes: u16,
 }
 
+impl SegmentState {
+    /// No segment: a null selector was loaded.
+    pub(crate) const NULL: Self = Self {
+        base: 0,
+        limit: 0,
+        attributes: 0,
+    };
+}
+
 /// An exception to be delivered to the guest at the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exception {
@@ -109,12 +156,56 @@ pub(crate) struct Exception {
 }
 
 impl Exception {
+    /// #DE.
+    pub(crate) const DIVIDE: Self = Self::plain(0);
+    /// #BR.
+    pub(crate) const BOUND: Self = Self::plain(5);
     /// #UD.
-    pub(crate) const UNDEFINED: Self = Self {
-        vector: 6,
-        error_code: None,
-        cr2: None,
+    pub(crate) const UNDEFINED: Self = Self::plain(6);
+    /// #NM.
+    pub(crate) const NO_DEVICE: Self = Self::plain(7);
+    /// #AC.
+    pub(crate) const ALIGNMENT: Self = Self {
+        error_code: Some(0),
+        ..Self::plain(17)
     };
+
+    /// One without error code.
+    const fn plain(vector: u8) -> Self {
+        Self {
+            vector,
+            error_code: None,
+            cr2: None,
+        }
+    }
+
+    /// #TS, with a selector.
+    pub(crate) fn task(selector: u16) -> Self {
+        Self::with_selector(10, selector)
+    }
+
+    /// #NP, with a selector.
+    pub(crate) fn not_present(selector: u16) -> Self {
+        Self::with_selector(11, selector)
+    }
+
+    /// #SS, with a selector.
+    pub(crate) fn stack_selector(selector: u16) -> Self {
+        Self::with_selector(12, selector)
+    }
+
+    /// #GP, with a selector.
+    pub(crate) fn selector(selector: u16) -> Self {
+        Self::with_selector(13, selector)
+    }
+
+    /// One whose error code is the index of `selector` and which table it is in.
+    fn with_selector(vector: u8, selector: u16) -> Self {
+        Self {
+            error_code: Some(u32::from(selector & !3)),
+            ..Self::plain(vector)
+        }
+    }
 
     /// #SS with error code 0, or without one in real mode.
     pub(crate) fn stack(mode: Mode) -> Self {
@@ -165,7 +256,21 @@ impl From<Exception> for Fault {
 /// The result of a step of an instruction.
 pub(crate) type Result<T = ()> = core::result::Result<T, Fault>;
 
+/// Which instruction raises an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Software {
+    /// INT n: a software interrupt.
+    Interrupt,
+    /// INT3 and INTO: a software exception.
+    Exception,
+    /// INT1: a privileged software exception, which no gate's DPL stops.
+    Privileged,
+}
+
 /// How far an instruction has come. RIP is the caller's.
+///
+/// A single-step trap is due if RFLAGS.TF was set before the instruction, or, after
+/// [`Done::SystemCall`], if it is set now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// It is finished. The caller moves RIP past it as after any other instruction: adds `len`,
@@ -178,12 +283,102 @@ pub(crate) enum Done {
     /// caller lets interrupts (and, if TF is set, the single-step trap) come, and then has the
     /// instruction executed again, here or by the guest.
     Again,
+    /// As `Next`, except that RIP becomes this, which is a valid offset in the code segment.
+    Jump {
+        /// The offset of the next instruction, truncated to the width of the code.
+        rip: u64,
+    },
+    /// As `Jump`, after SYSCALL and SYSRET.
+    SystemCall {
+        /// The offset of the next instruction.
+        rip: u64,
+    },
+    /// As `Next`, except that no interrupt comes before the instruction after this one has finished;
+    /// if `stack`, no debug exception either.
+    Shadow {
+        /// Bytes of the instruction.
+        len: u8,
+        /// Whether SS was loaded, rather than IF set.
+        stack: bool,
+    },
+    /// As `Next`; then the processor waits for an interrupt.
+    Halt {
+        /// Bytes of the instruction.
+        len: u8,
+    },
+    /// The caller delivers an interrupt or exception through the guest's interrupt table, with RIP
+    /// after the instruction. Whether the gate may be used from this CPL is then checked, by
+    /// whoever delivers (for [`Software::Privileged`] not).
+    Interrupt {
+        /// The vector.
+        vector: u8,
+        /// What raises it.
+        by: Software,
+        /// Bytes of the instruction.
+        len: u8,
+    },
+    /// A task was switched, and nothing is left to be done.
+    TaskSwitched,
+}
+
+/// What a processor may have or not.
+///
+/// Meant is the guest's processor as it is, not as CPUID tells: an instruction that is not intercepted
+/// works wherever the hardware has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feature {
+    /// Loading a null selector clears base and limit on AMD's processors (they stay in older ones).
+    NullClearsBase,
+    /// ADCX and ADOX.
+    Adx,
+    /// ANDN, BEXTR, BLSI, BLSMSK, BLSR and TZCNT. Without it TZCNT is BSF.
+    Bmi1,
+    /// BZHI, MULX, PDEP, PEXT, RORX, SARX, SHLX and SHRX.
+    Bmi2,
+    /// CLFLUSHOPT.
+    ClFlushOpt,
+    /// CLZERO.
+    ClZero,
+    /// CLWB.
+    Clwb,
+    /// CMPXCHG16B.
+    CmpXchg16b,
+    /// RDFSBASE to WRGSBASE.
+    FsGsBase,
+    /// INVPCID.
+    InvPcid,
+    /// LZCNT. Without it it is BSR.
+    Lzcnt,
+    /// MOVBE.
+    Movbe,
+    /// MOVDIRI.
+    MovDirI,
+    /// MOVDIR64B.
+    MovDir64b,
+    /// POPCNT.
+    Popcnt,
+    /// RDPID.
+    Rdpid,
+    /// RDRAND.
+    Rdrand,
+    /// RDSEED.
+    Rdseed,
+    /// RDTSCP.
+    Rdtscp,
+    /// SERIALIZE.
+    Serialize,
+    /// CLAC and STAC.
+    Smap,
+    /// CRC32, and SSE4.2.
+    Sse42,
+    /// WBNOINVD. Without it it is WBINVD.
+    WbNoInvd,
 }
 
 /// The guest, as one instruction sees it.
 ///
 /// All methods concern one vCPU that does not run. Those that return no [`Result`] cannot fail.
-pub(crate) trait Ops {
+pub(crate) trait Ops: System + Fpu {
     /// A range of memory whose translation and rights have been checked, and that can be accessed
     /// without another look at the guest's page tables.
     type Place;
@@ -193,6 +388,26 @@ pub(crate) trait Ops {
 
     /// Returns how segments work.
     fn mode(&self) -> Mode;
+
+    /// Returns the current privilege level.
+    fn cpl(&self) -> u8 {
+        match self.mode() {
+            Mode::Real => 0,
+            Mode::Virtual8086 => 3,
+            Mode::Protected => self.segment(Segment::Ss).dpl(),
+        }
+    }
+
+    /// Returns whether unaligned accesses are #AC: CR0.AM and RFLAGS.AC are set, and CPL is 3.
+    fn checks_alignment(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the guest's processor has a feature.
+    fn has(&self, feature: Feature) -> bool {
+        let _ = feature;
+        true
+    }
 
     /// Returns the number of bits of a linear address: 48, or 57 with CR4.LA57.
     fn linear_bits(&self) -> u32 {
@@ -220,13 +435,20 @@ pub(crate) trait Ops {
     /// Translates `len` bytes of memory from the linear address `linear` on and checks that the
     /// guest may access them so.
     ///
-    /// `len` is 1 to 8 today and may become up to 64; the range does not wrap, and may touch two
-    /// pages. Both are translated before either is judged (requirement E-4). `linear` is canonical.
+    /// `len` is 1 to 512; the range does not wrap, and may touch two pages. Both are translated before
+    /// either is judged (requirement E-4). `linear` is canonical.
     ///
     /// # Errors
     ///
     /// A page fault; [`Fault::Retry`] if a monitor was told of the access and has not answered.
     fn translate(&mut self, linear: u64, len: usize, access: Access) -> Result<Self::Place>;
+
+    /// As [`Ops::translate`] for an access that the processor makes as a supervisor whatever CPL is:
+    /// to descriptor tables, task state segments, and the stack of an inner level.
+    fn translate_system(&mut self, linear: u64, len: usize, access: Access) -> Result<Self::Place> {
+        let _ = (linear, len, access);
+        Err(Fault::Unhandleable)
+    }
 
     /// Reads memory; `into` has the length that was translated.
     ///
@@ -248,18 +470,25 @@ pub(crate) trait Ops {
     /// Replaces `old` by `new` as one step that no other processor can come between. For
     /// instructions with LOCK, and XCHG.
     ///
-    /// `old` is what `read` returned, and both have the length that was translated. Devices need
-    /// not compare.
+    /// `old` is what `read` returned, of this place or of one around it, and both have the length that
+    /// was translated. Devices need not compare.
     ///
     /// # Errors
     ///
     /// [`Fault::Retry`] if memory does not hold `old` any more, and as for `write`.
     fn compare_exchange(&mut self, place: &Self::Place, old: &[u8], new: &[u8]) -> Result;
 
-    /// Reads `width`, at most 4 bytes, from a port, for INS. The destination was translated before.
+    /// Returns whether somebody has made sure that the guest may use the ports that it does (IOPL,
+    /// the bitmap in its task state segment). Otherwise the emulator does.
     ///
-    /// Whether the guest may use the port (IOPL, the bitmap in its task state segment) is for the
-    /// implementation to know: processors check it before they tell a hypervisor of the access.
+    /// Processors check it before they tell a hypervisor of an access, but whoever emulates
+    /// instructions that were not intercepted for their port must say `false`.
+    fn ports_are_checked(&self) -> bool {
+        true
+    }
+
+    /// Reads `width`, at most 4 bytes, from a port, for IN and INS. The destination of INS was
+    /// translated before. See [`Ops::ports_are_checked`].
     ///
     /// # Errors
     ///
@@ -269,8 +498,8 @@ pub(crate) trait Ops {
         Err(Fault::Unhandleable)
     }
 
-    /// Writes the low `width`, at most 4 bytes, of `value` to a port, for OUTS. See
-    /// [`Ops::port_read`].
+    /// Writes the low `width`, at most 4 bytes, of `value` to a port, for OUT and OUTS. See
+    /// [`Ops::ports_are_checked`].
     ///
     /// # Errors
     ///

@@ -19,18 +19,22 @@ use super::{
     CodeWidth, //
 };
 
+/// Attribute: a code or data segment has been used.
+pub(super) const ACCESSED: u16 = 1 << 0;
 /// Attribute: a code segment's readable bit, a data segment's writable bit.
-const READ_OR_WRITE: u16 = 1 << 1;
-/// Attribute: a data segment grows down.
-const EXPAND_DOWN: u16 = 1 << 2;
+pub(super) const READ_OR_WRITE: u16 = 1 << 1;
+/// Attribute: a data segment grows down; a code segment can be called from outer levels.
+pub(super) const EXPAND_DOWN: u16 = 1 << 2;
 /// Attribute: a code segment.
-const CODE: u16 = 1 << 3;
+pub(super) const CODE: u16 = 1 << 3;
 /// Attribute: a code or data segment rather than a system segment.
-const NOT_SYSTEM: u16 = 1 << 4;
+pub(super) const NOT_SYSTEM: u16 = 1 << 4;
 /// Attribute: present. A segment register with a null selector is not.
-const PRESENT: u16 = 1 << 7;
+pub(super) const PRESENT: u16 = 1 << 7;
+/// Attribute: 64-bit code.
+pub(super) const LONG: u16 = 1 << 9;
 /// Attribute: 32-bit stack pointer, upper bound of an expand-down segment.
-const BIG: u16 = 1 << 10;
+pub(super) const BIG: u16 = 1 << 10;
 
 impl SegmentState {
     /// Whether the stack pointer has 32 bits if this is the stack segment.
@@ -38,8 +42,23 @@ impl SegmentState {
         self.attributes & BIG != 0
     }
 
+    /// Returns the descriptor's privilege level.
+    pub(crate) const fn dpl(&self) -> u8 {
+        (self.attributes >> 5 & 3) as u8
+    }
+
+    /// Whether it is a code segment.
+    pub(crate) const fn is_code(&self) -> bool {
+        self.attributes & (NOT_SYSTEM | CODE) == NOT_SYSTEM | CODE
+    }
+
+    /// Whether it is a code segment that outer levels can enter without becoming more privileged.
+    pub(crate) const fn is_conforming(&self) -> bool {
+        self.is_code() && self.attributes & EXPAND_DOWN != 0
+    }
+
     /// Whether the segment's type allows `access` in protected mode.
-    const fn allows(&self, access: Access) -> bool {
+    pub(crate) const fn allows(&self, access: Access) -> bool {
         if self.attributes & (PRESENT | NOT_SYSTEM) != PRESENT | NOT_SYSTEM {
             return false;
         }
@@ -64,8 +83,41 @@ impl SegmentState {
     }
 }
 
-/// Returns the linear address of `len` bytes at `offset` in `segment`, if the guest may access them
-/// as far as segmentation is concerned.
+/// Part of a segment that an instruction accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The segment.
+    pub(crate) segment: Segment,
+    /// Offset of the first byte, wrapped to the address size.
+    pub(crate) offset: u64,
+    /// Bytes, not 0 and at most 512.
+    pub(crate) len: usize,
+    /// Alignment in bytes without which it may be #AC; 1 for none.
+    pub(crate) align: usize,
+}
+
+impl Range {
+    /// A number of `len` bytes.
+    pub(crate) const fn number(segment: Segment, offset: u64, len: usize) -> Self {
+        Self {
+            segment,
+            offset,
+            len,
+            align: len,
+        }
+    }
+
+    /// Returns what an access that segmentation does not allow raises.
+    pub(crate) fn refused(&self, mode: Mode) -> Exception {
+        match self.segment {
+            Segment::Ss => Exception::stack(mode),
+            _ => Exception::protection(mode),
+        }
+    }
+}
+
+/// Returns the linear address of `range`, if the guest may access it as far as segmentation is
+/// concerned.
 ///
 /// # Errors
 ///
@@ -74,30 +126,35 @@ impl SegmentState {
 pub(crate) fn linear<O: Ops>(
     ops: &O,
     code: CodeWidth,
-    segment: Segment,
-    offset: u64,
-    len: usize,
+    range: &Range,
     access: Access,
 ) -> Result<u64> {
-    let refused = || -> Fault {
-        match segment {
-            Segment::Ss => Exception::stack(ops.mode()).into(),
-            _ => Exception::protection(ops.mode()).into(),
-        }
+    let state = match (code, range.segment) {
+        (CodeWidth::Bits64, Segment::Fs | Segment::Gs) => ops.segment(range.segment),
+        (CodeWidth::Bits64, _) => SegmentState::NULL,
+        _ => ops.segment(range.segment),
     };
-    // `len` is never 0 and at most a few cache lines.
-    let span = (len as u64).saturating_sub(1);
+    linear_in(ops, code, &state, range, access, range.refused(ops.mode()))
+}
 
+/// As [`linear`], in a segment that is described by `state` instead of being loaded, and with the
+/// exception `refused`. In 64-bit mode only its base counts.
+pub(crate) fn linear_in<O: Ops>(
+    ops: &O,
+    code: CodeWidth,
+    state: &SegmentState,
+    range: &Range,
+    access: Access,
+    refused: Exception,
+) -> Result<u64> {
+    // `len` is never 0 and at most a few cache lines.
+    let span = (range.len as u64).saturating_sub(1);
     if code == CodeWidth::Bits64 {
-        let base = match segment {
-            Segment::Fs | Segment::Gs => ops.segment(segment).base,
-            _ => 0,
-        };
-        let first = base.wrapping_add(offset);
+        let first = state.base.wrapping_add(range.offset);
         let last = first.wrapping_add(span);
         let bits = ops.linear_bits();
         if !is_canonical(first, bits) || !is_canonical(last, bits) {
-            return Err(refused());
+            return Err(refused.into());
         }
         if last < first {
             return Err(Fault::Unhandleable);
@@ -105,37 +162,49 @@ pub(crate) fn linear<O: Ops>(
         return Ok(first);
     }
 
-    let state = ops.segment(segment);
     if ops.mode() == Mode::Protected && !state.allows(access) {
-        return Err(refused());
+        return Err(refused.into());
     }
     // Offsets have at most 32 bits here.
-    let last = offset.checked_add(span).ok_or_else(refused)?;
-    if !state.contains(offset, last) {
-        return Err(refused());
+    let last = range.offset.checked_add(span).ok_or(refused)?;
+    if !state.contains(range.offset, last) {
+        return Err(refused.into());
     }
-    let first = state.base.wrapping_add(offset) & 0xffff_ffff;
-    if first + span > 0xffff_ffff {
+    let first = state.base.wrapping_add(range.offset) & 0xffff_ffff;
+    if first.saturating_add(span) > 0xffff_ffff {
         return Err(Fault::Unhandleable);
     }
     Ok(first)
 }
 
-/// Translates `len` bytes at `offset` in `segment`; see [`linear`] and [`Ops::translate`].
+/// Translates `range`; see [`linear`] and [`Ops::translate`].
+///
+/// # Errors
+///
+/// As for these, and #AC.
 pub(crate) fn translate<O: Ops>(
     ops: &mut O,
     code: CodeWidth,
-    segment: Segment,
-    offset: u64,
-    len: usize,
+    range: &Range,
     access: Access,
 ) -> Result<O::Place> {
-    let linear = linear(ops, code, segment, offset, len, access)?;
-    ops.translate(linear, len, access)
+    let linear = linear(ops, code, range, access)?;
+    check_alignment(ops, linear, range.align)?;
+    ops.translate(linear, range.len, access)
+}
+
+/// Raises #AC if `linear` is not a multiple of `align` and that matters.
+pub(crate) fn check_alignment<O: Ops>(ops: &O, linear: u64, align: usize) -> Result {
+    // `align` is a power of two.
+    let low = (align as u64).wrapping_sub(1);
+    if linear & low != 0 && ops.checks_alignment() {
+        return Err(Exception::ALIGNMENT.into());
+    }
+    Ok(())
 }
 
 /// Whether all bits from the highest of `bits` up are equal.
-fn is_canonical(address: u64, bits: u32) -> bool {
+pub(crate) fn is_canonical(address: u64, bits: u32) -> bool {
     let unused = 64u32.saturating_sub(bits);
     let extended = address.wrapping_shl(unused) as i64;
     extended.wrapping_shr(unused) as u64 == address

@@ -33,12 +33,17 @@ use super::{
         Ops,
         Result, //
     },
+    port,
     prefix::{
         Repeat,
         Segment, //
     },
-    segment,
-    width::Width, //
+    segment::{
+        self,
+        Range, //
+    },
+    width::Width,
+    Vendor, //
 };
 
 /// Iterations in one call.
@@ -52,6 +57,10 @@ pub(crate) const BATCH: u32 = 64;
 pub(crate) fn string<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
     let finished = Done::Next { len: cx.insn.len };
     let repeat = cx.insn.prefixes.repeat;
+    if matches!(cx.insn.opcode, 0x6c..=0x6f) {
+        // Also if there is nothing to be done. CAST: DX.
+        port::check(ops, ops.gpr(Gpr::RDX) as u16, width(&cx.insn))?;
+    }
     if repeat == Repeat::None {
         iteration(ops, cx)?;
         return Ok(finished);
@@ -113,7 +122,8 @@ fn iteration<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     };
     let at = |ops: &mut O, segment: Segment, index: Register, access: Access| {
         let offset = index.get(ops);
-        segment::translate(ops, cx.code, segment, offset, width.bytes(), access)
+        let range = Range::number(segment, offset, width.bytes());
+        segment::translate(ops, cx.code, &range, access)
     };
 
     // CAST: DX.
@@ -141,8 +151,14 @@ fn iteration<O: Ops>(ops: &mut O, cx: &Context) -> Result {
             advance(ops, target);
         }
         0xa6 | 0xa7 => {
-            let first = at(ops, from, source, Access::Read)?;
-            let second = at(ops, Segment::Es, target, Access::Read)?;
+            let (first, second);
+            if ops.vendor() == Vendor::Amd {
+                second = at(ops, Segment::Es, target, Access::Read)?;
+                first = at(ops, from, source, Access::Read)?;
+            } else {
+                first = at(ops, from, source, Access::Read)?;
+                second = at(ops, Segment::Es, target, Access::Read)?;
+            }
             let a = read_integer(ops, &first, width)?;
             let b = read_integer(ops, &second, width)?;
             flags::set(ops, STATUS, flags::sub(a, b, false, width).flags);

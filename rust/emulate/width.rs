@@ -5,7 +5,7 @@
 use super::AddressSize;
 
 /// 1, 2, 4 or 8 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Width {
     /// 8 bits.
     Byte,

@@ -98,6 +98,8 @@ impl<B: Backend> Running<'_, B> {
                 self.complete(next);
             }
             Ok(Done::Again) => self.complete_iteration(),
+            // No string instruction ends like that.
+            Ok(_) => {}
             Err(Fault::Exception(exception)) => self.raise(exception),
             Err(Fault::Retry) => return self.retry(Exit::Io(io)),
             Err(Fault::Unhandleable) => {

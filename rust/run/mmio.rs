@@ -8,16 +8,20 @@
 
 use super::Running;
 use crate::emulate::execute::emulate_one;
+use crate::emulate::flags::AC;
 use crate::emulate::ops::{
     Access,
+    Control,
     Done,
     Exception,
     Fault,
+    Fpu,
     Gpr,
     Mode,
     Ops,
     Result,
-    SegmentState, //
+    SegmentState,
+    System, //
 };
 use crate::emulate::prefix::Segment;
 use crate::emulate::width::Width;
@@ -28,6 +32,7 @@ use crate::hw::state::{
     SegmentName,
     CR0_PE,
     CR4_LA57,
+    EFER_LMA,
     GP0,
     RFLAGS_VM, //
 };
@@ -49,6 +54,9 @@ use crate::trace::{
     self,
     npf_flag, //
 };
+
+/// CR0.AM.
+const CR0_AM: u64 = 1 << 18;
 
 /// Iterations of a repeated instruction that are carried out before the guest can be interrupted.
 const BATCH: usize = 64;
@@ -169,6 +177,18 @@ impl<B: Backend> Running<'_, B> {
                         break;
                     }
                 }
+                Ok(Done::Jump { rip } | Done::SystemCall { rip }) => {
+                    self.complete(rip);
+                    break;
+                }
+                // None of these accesses the memory for which the processor stopped: another one is there now, and
+                // has not done anything that is not done again when the guest executes it.
+                Ok(
+                    Done::Shadow { .. }
+                    | Done::Halt { .. }
+                    | Done::Interrupt { .. }
+                    | Done::TaskSwitched,
+                ) => break,
                 Err(Fault::Exception(exception)) => {
                     self.raise(exception);
                     break;
@@ -280,6 +300,26 @@ impl<B: Backend> Running<'_, B> {
     }
 }
 
+/// Only what instructions with operands in memory ask for. Far transfers and system instructions have no business with
+/// devices.
+impl<B: Backend> System for MmioOps<'_, '_, B> {
+    fn long_mode(&self) -> Result<bool> {
+        Ok(self.running.hw.efer() & EFER_LMA != 0)
+    }
+
+    fn control(&self, register: Control) -> Result<u64> {
+        match register {
+            Control::Cr0 => Ok(self.running.hw.cr0()),
+            Control::Cr3 => Ok(self.running.hw.cr3()),
+            Control::Cr4 => Ok(self.running.hw.cr4()),
+            Control::Cr2 | Control::Cr8 => Err(Fault::Unhandleable),
+        }
+    }
+}
+
+/// Vector registers are not reached yet.
+impl<B: Backend> Fpu for MmioOps<'_, '_, B> {}
+
 impl<B: Backend> Ops for MmioOps<'_, '_, B> {
     type Place = Place;
 
@@ -298,6 +338,16 @@ impl<B: Backend> Ops for MmioOps<'_, '_, B> {
         } else {
             Mode::Protected
         }
+    }
+
+    fn cpl(&self) -> u8 {
+        self.running.hw.cpl()
+    }
+
+    fn checks_alignment(&self) -> bool {
+        self.running.hw.cr0() & CR0_AM != 0
+            && self.running.hw.rflags() & AC != 0
+            && self.running.hw.cpl() == 3
     }
 
     fn linear_bits(&self) -> u32 {

@@ -5,13 +5,23 @@
 use crate::emulate::{
     ops::{
         Access,
+        CacheControl,
+        Control,
         Exception,
         Fault,
+        Feature,
+        Fpu,
         Gpr,
+        Invalidation,
         Mode,
         Ops,
         Result,
-        SegmentState, //
+        SegmentState,
+        System,
+        SystemSegment,
+        Table,
+        TableState,
+        TaskSwitch, //
     },
     prefix::Segment,
     width::Width,
@@ -29,6 +39,34 @@ pub(crate) enum Call {
     CompareExchange(u64, usize),
     PortRead(u16, usize),
     PortWrite(u16, usize, u64),
+    TranslateSystem(u64, usize, Access),
+    SetControl(Control, u64),
+    SetDebug(u8, u64),
+    SetMsr(u32, u64),
+    SetExtended(u32, u64),
+    SetTable(Table, TableState),
+    SetSystem(SystemSegment, u16),
+    SetKeys(u32),
+    Invalidate(Invalidation),
+    Cache(CacheControl),
+    SwapGs,
+    SwitchTask(u16, TaskSwitch, u64),
+}
+
+/// Memory of a guest whose address space has holes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Region {
+    pub(crate) base: u64,
+    pub(crate) bytes: Vec<u8>,
+    /// Bytes that can be written, from the start on.
+    pub(crate) writable: usize,
+}
+
+impl Region {
+    fn range(&self, at: u64, len: usize) -> Option<std::ops::Range<usize>> {
+        let from = usize::try_from(at.checked_sub(self.base)?).ok()?;
+        (from + len <= self.bytes.len()).then_some(from..from + len)
+    }
 }
 
 /// What an instruction can change.
@@ -38,15 +76,32 @@ pub(crate) struct State {
     pub(crate) rflags: u64,
     /// Memory that was written, in lines of 64 bytes. The rest is zero.
     pub(crate) memory: BTreeMap<u64, [u8; 64]>,
+    /// Memory in place of that.
+    pub(crate) region: Option<Region>,
+    pub(crate) mode: Mode,
+    pub(crate) segments: [SegmentState; 6],
+    pub(crate) selectors: [u16; 6],
+    /// LDTR and TR.
+    pub(crate) system: [(u16, SegmentState); 2],
+    /// The global and the interrupt table.
+    pub(crate) tables: [TableState; 2],
+    pub(crate) cr: [u64; 9],
+    pub(crate) dr: [u64; 8],
+    pub(crate) msrs: BTreeMap<u32, u64>,
+    pub(crate) xcr0: u64,
+    pub(crate) pkru: u32,
 }
 
 /// The guest.
 pub(crate) struct Guest {
     pub(crate) state: State,
     pub(crate) rip: u64,
-    pub(crate) mode: Mode,
     pub(crate) vendor: Vendor,
-    pub(crate) segments: [SegmentState; 6],
+    /// What its processor does not have.
+    pub(crate) lacks: Vec<Feature>,
+    pub(crate) nmi_unblocked: bool,
+    /// Whether the right to use ports is for the emulator to check.
+    pub(crate) checks_ports: bool,
     /// Linear addresses that can be accessed; others page-fault.
     pub(crate) mapped: std::ops::Range<u64>,
     /// Instruction bytes beyond those handed to the emulator, at their offsets.
@@ -66,23 +121,39 @@ impl Guest {
     /// A guest in flat segments with no memory.
     pub(crate) fn flat(code: CodeWidth) -> Self {
         let big = code != CodeWidth::Bits16;
+        let long = code == CodeWidth::Bits64;
         let data = SegmentState {
             base: 0,
             limit: if big { u32::MAX } else { 0xffff },
             attributes: attributes(3, big),
         };
         let mut segments = [data; 6];
-        segments[Segment::Cs as usize].attributes = attributes(0xb, big);
+        segments[Segment::Cs as usize].attributes = match long {
+            true => 0xa9b,
+            false => attributes(0xb, big),
+        };
         Self {
             state: State {
                 gprs: [0; 16],
                 rflags: 2,
                 memory: BTreeMap::new(),
+                region: None,
+                mode: if big { Mode::Protected } else { Mode::Real },
+                segments,
+                selectors: [0; 6],
+                system: [(0, SegmentState::NULL); 2],
+                tables: [TableState { base: 0, limit: 0 }; 2],
+                cr: [0x8005_0033, 0, 0, 0, 0x6f8, 0, 0, 0, 0],
+                dr: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
+                msrs: BTreeMap::from([(0xc000_0080, if long { 0xd01 } else { 1 })]),
+                xcr0: 7,
+                pkru: 0,
             },
             rip: 0x1000,
-            mode: if big { Mode::Protected } else { Mode::Real },
             vendor: Vendor::Amd,
-            segments,
+            lacks: Vec::new(),
+            nmi_unblocked: false,
+            checks_ports: false,
             mapped: 0..u64::MAX,
             code: BTreeMap::new(),
             calls: Vec::new(),
@@ -92,6 +163,12 @@ impl Guest {
 
     /// Puts bytes into memory.
     pub(crate) fn put(&mut self, mut at: u64, mut bytes: &[u8]) {
+        if let Some(region) = &mut self.state.region {
+            if let Some(range) = region.range(at, bytes.len()) {
+                region.bytes[range].copy_from_slice(bytes);
+                return;
+            }
+        }
         while !bytes.is_empty() {
             let line = self.state.memory.entry(at / 64).or_insert([0; 64]);
             let to = &mut line[(at % 64) as usize..];
@@ -104,6 +181,11 @@ impl Guest {
 
     /// Gets bytes from memory.
     pub(crate) fn bytes(&self, mut at: u64, len: usize) -> Vec<u8> {
+        if let Some(region) = &self.state.region {
+            if let Some(range) = region.range(at, len) {
+                return region.bytes[range].to_vec();
+            }
+        }
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let line = self.state.memory.get(&(at / 64)).unwrap_or(&[0; 64]);
@@ -115,6 +197,47 @@ impl Guest {
         bytes
     }
 
+    /// Makes the global descriptor table these descriptors, at a linear address that users cannot
+    /// access.
+    pub(crate) fn set_global_table(&mut self, descriptors: &[u64]) {
+        const AT: u64 = 0xfff0_0000;
+        for (n, descriptor) in descriptors.iter().enumerate() {
+            self.put(AT + 8 * n as u64, &descriptor.to_le_bytes());
+        }
+        self.state.tables[0] = TableState {
+            base: AT,
+            limit: (8 * descriptors.len() - 1) as u16,
+        };
+    }
+
+    /// Whether an access page-faults, and where and how.
+    fn fault(&self, linear: u64, last: u64, access: Access) -> Option<Exception> {
+        let write = if access.writes() { 2 } else { 0 };
+        let Some(region) = &self.state.region else {
+            let bad = [linear, last]
+                .into_iter()
+                .find(|a| !self.mapped.contains(a));
+            return bad.map(|a| Exception::page(a, write));
+        };
+        let user = if self.cpl() == 3 { 4 } else { 0 };
+        let end = region.base + region.bytes.len() as u64;
+        for at in [linear, last] {
+            let bad = if !(region.base..end).contains(&at) {
+                0
+            } else if access.writes() && at - region.base >= region.writable as u64 {
+                1
+            } else {
+                continue;
+            };
+            // The first address of the access in that page.
+            return Some(Exception::page(
+                (at & !0xfff).max(linear),
+                user | write | bad,
+            ));
+        }
+        None
+    }
+
     fn note(&mut self, call: Call) -> Result {
         self.calls.push(call);
         match self.fail {
@@ -124,6 +247,128 @@ impl Guest {
     }
 }
 
+impl System for Guest {
+    fn long_mode(&self) -> Result<bool> {
+        Ok(self.state.msrs[&0xc000_0080] & 0x400 != 0)
+    }
+    fn control(&self, register: Control) -> Result<u64> {
+        Ok(self.state.cr[index(register)])
+    }
+    fn set_control(&mut self, register: Control, value: u64) -> Result {
+        self.note(Call::SetControl(register, value))?;
+        self.state.cr[index(register)] = value;
+        Ok(())
+    }
+    fn debug(&self, number: u8) -> Result<u64> {
+        Ok(self.state.dr[usize::from(number)])
+    }
+    fn set_debug(&mut self, number: u8, value: u64) -> Result {
+        self.note(Call::SetDebug(number, value))?;
+        self.state.dr[usize::from(number)] = value;
+        Ok(())
+    }
+    fn msr(&mut self, index: u32) -> Result<u64> {
+        let known = self.state.msrs.get(&index).copied();
+        known.ok_or(Exception::protection(self.state.mode).into())
+    }
+    fn set_msr(&mut self, index: u32, value: u64) -> Result {
+        self.note(Call::SetMsr(index, value))?;
+        self.state.msrs.insert(index, value);
+        Ok(())
+    }
+    fn extended_control(&self, index: u32) -> Result<u64> {
+        match index {
+            0 => Ok(self.state.xcr0),
+            _ => Err(Exception::protection(self.state.mode).into()),
+        }
+    }
+    fn set_extended_control(&mut self, index: u32, value: u64) -> Result {
+        self.note(Call::SetExtended(index, value))?;
+        self.state.xcr0 = value;
+        Ok(())
+    }
+    /// A leaf reads as itself, its subleaf and their complements.
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4]> {
+        Ok([leaf, subleaf, !leaf, !subleaf])
+    }
+    fn time_stamp(&mut self) -> Result<u64> {
+        Ok(0x1122_3344_5566_7788)
+    }
+    fn performance_counter(&mut self, index: u32) -> Result<u64> {
+        Ok(u64::from(index) << 32 | 5)
+    }
+    fn random(&mut self, seed: bool) -> Result<Option<u64>> {
+        Ok((!seed).then_some(0x0123_4567_89ab_cdef))
+    }
+    fn protection_keys(&self) -> Result<u32> {
+        Ok(self.state.pkru)
+    }
+    fn set_protection_keys(&mut self, value: u32) -> Result {
+        self.note(Call::SetKeys(value))?;
+        self.state.pkru = value;
+        Ok(())
+    }
+    fn table(&self, table: Table) -> Result<TableState> {
+        Ok(self.state.tables[table as usize])
+    }
+    fn set_table(&mut self, table: Table, state: TableState) -> Result {
+        self.note(Call::SetTable(table, state))?;
+        self.state.tables[table as usize] = state;
+        Ok(())
+    }
+    fn selector(&self, segment: Segment) -> Result<u16> {
+        Ok(self.state.selectors[segment as usize])
+    }
+    fn set_segment(&mut self, segment: Segment, selector: u16, state: SegmentState) {
+        self.state.selectors[segment as usize] = selector;
+        self.state.segments[segment as usize] = state;
+    }
+    fn set_cpl(&mut self, cpl: u8) {
+        // The stack segment says it, and the emulator must have loaded that.
+        assert_eq!(self.state.segments[Segment::Ss as usize].dpl(), cpl);
+    }
+    fn system_segment(&self, segment: SystemSegment) -> Result<(u16, SegmentState)> {
+        Ok(self.state.system[segment as usize])
+    }
+    fn set_system_segment(
+        &mut self,
+        segment: SystemSegment,
+        selector: u16,
+        state: SegmentState,
+    ) -> Result {
+        self.note(Call::SetSystem(segment, selector))?;
+        self.state.system[segment as usize] = (selector, state);
+        Ok(())
+    }
+    fn swap_gs(&mut self) -> Result {
+        self.note(Call::SwapGs)
+    }
+    fn invalidate(&mut self, what: Invalidation) -> Result {
+        self.note(Call::Invalidate(what))
+    }
+    fn cache(&mut self, what: CacheControl) -> Result {
+        self.note(Call::Cache(what))
+    }
+    fn unblock_nmi(&mut self) {
+        self.nmi_unblocked = true;
+    }
+    fn switch_task(&mut self, selector: u16, why: TaskSwitch, next_rip: u64) -> Result {
+        self.note(Call::SwitchTask(selector, why, next_rip))
+    }
+}
+
+fn index(register: Control) -> usize {
+    match register {
+        Control::Cr0 => 0,
+        Control::Cr2 => 2,
+        Control::Cr3 => 3,
+        Control::Cr4 => 4,
+        Control::Cr8 => 8,
+    }
+}
+
+impl Fpu for Guest {}
+
 impl Ops for Guest {
     type Place = (u64, usize, Access);
 
@@ -131,7 +376,18 @@ impl Ops for Guest {
         self.vendor
     }
     fn mode(&self) -> Mode {
-        self.mode
+        self.state.mode
+    }
+    fn has(&self, feature: Feature) -> bool {
+        !self.lacks.contains(&feature)
+    }
+    fn checks_alignment(&self) -> bool {
+        // CR0.AM, RFLAGS.AC
+        let on = self.state.cr[0] & 1 << 18 != 0 && self.state.rflags & 1 << 18 != 0;
+        on && self.cpl() == 3
+    }
+    fn ports_are_checked(&self) -> bool {
+        !self.checks_ports
     }
     fn gpr(&self, register: Gpr) -> u64 {
         self.state.gprs[usize::from(register.number())]
@@ -149,15 +405,20 @@ impl Ops for Guest {
         self.state.rflags = value;
     }
     fn segment(&self, segment: Segment) -> SegmentState {
-        self.segments[segment as usize]
+        self.state.segments[segment as usize]
     }
 
     fn translate(&mut self, linear: u64, len: usize, access: Access) -> Result<Self::Place> {
         self.note(Call::Translate(linear, len, access))?;
         let last = linear.checked_add(len as u64 - 1).expect("a range wraps");
-        if let Some(bad) = [linear, last].iter().find(|a| !self.mapped.contains(a)) {
-            return Err(Exception::page(*bad, if access.writes() { 2 } else { 0 }).into());
+        match self.fault(linear, last, access) {
+            Some(exception) => Err(exception.into()),
+            None => Ok((linear, len, access)),
         }
+    }
+
+    fn translate_system(&mut self, linear: u64, len: usize, access: Access) -> Result<Self::Place> {
+        self.note(Call::TranslateSystem(linear, len, access))?;
         Ok((linear, len, access))
     }
 

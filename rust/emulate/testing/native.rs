@@ -2,11 +2,22 @@
 
 //! The processor that the tests run on, as the judge of what instructions do.
 //!
-//! A page holds code that loads registers and flags, executes one instruction and stores what came
-//! of it, in 64-bit mode or, through a far jump, in 32-bit compatibility mode.
+//! A signal handler that returns gives a thread any state that a process can have, with TF set: one
+//! instruction is executed, and the trap after it, or the exception that it raised, comes to the
+//! same handler with the state that it left. Branches, faults and code of 16, 32 and 64 bits are all
+//! the same to it.
 
 use crate::emulate::CodeWidth;
-use std::ffi::c_void;
+use std::{
+    ffi::c_void,
+    sync::{
+        atomic::{
+            AtomicU32,
+            Ordering, //
+        },
+        Once, //
+    },
+};
 
 extern "C" {
     fn mmap(
@@ -18,208 +29,476 @@ extern "C" {
         offset: i64,
     ) -> *mut c_void;
     fn munmap(at: *mut c_void, len: usize) -> i32;
+    fn mprotect(at: *mut c_void, len: usize, prot: i32) -> i32;
+    fn sigaction(signal: i32, new: *const SigAction, old: *mut SigAction) -> i32;
+    fn sigaltstack(new: *const AltStack, old: *mut AltStack) -> i32;
+    fn syscall(number: i64, a: i64, b: *const c_void, c: usize) -> i64;
 }
 
+const PROT_NONE: i32 = 0;
+const PROT_READ: i32 = 1;
+const PROT_READ_WRITE: i32 = 3;
 const PROT_READ_WRITE_EXEC: i32 = 7;
 const MAP_PRIVATE_ANONYMOUS_32BIT: i32 = 0x02 | 0x20 | 0x40;
+const SA_SIGINFO_ONSTACK: i32 = 0x0800_0004;
+const SYS_MODIFY_LDT: i64 = 154;
+/// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV.
+const SIGNALS: [i32; 5] = [4, 5, 7, 8, 11];
 
-const PAGE: usize = 4096;
-/// Code, registers, and the window in the middle of two pages.
-const LEN: usize = 4 * PAGE;
-/// Offset of the stored registers: 16 general ones, then flags, stack pointer, far pointer.
-const CONTEXT: usize = PAGE;
-const FLAGS: usize = CONTEXT + 16 * 8;
-const SAVED_STACK: usize = FLAGS + 8;
-const FAR_POINTER: usize = SAVED_STACK + 8;
-/// Offset of the memory that instructions may access, and its size.
-const WINDOW: usize = 3 * PAGE - WINDOW_LEN / 2;
-pub(crate) const WINDOW_LEN: usize = 256;
+#[repr(C)]
+struct SigAction {
+    handler: usize,
+    mask: [u64; 16],
+    flags: i32,
+    restorer: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct AltStack {
+    at: *mut c_void,
+    flags: i32,
+    len: usize,
+}
+
+/// What the kernel hands to a handler: `struct ucontext` of x86-64.
+#[repr(C)]
+struct UContext {
+    flags: u64,
+    link: usize,
+    stack: AltStack,
+    /// R8 to R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP.
+    gprs: [u64; 16],
+    rip: u64,
+    rflags: u64,
+    cs: u16,
+    gs: u16,
+    fs: u16,
+    ss: u16,
+    error: u64,
+    vector: u64,
+    old_mask: u64,
+    cr2: u64,
+    fpu: *mut u8,
+}
+
+/// The instructions' numbers of the registers in [`UContext`].
+const ORDER: [usize; 16] = [8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 3, 2, 0, 1, 4];
+
+/// SS is to be restored exactly.
+const UC_SS: u64 = 6;
+/// Trap after one instruction.
+const TF: u64 = 1 << 8;
 
 /// Linux's selectors for 64- and 32-bit user code and user data.
-const USER_CS: u16 = 0x33;
-const USER32_CS: u16 = 0x23;
-const USER_DS: u8 = 0x2b;
+pub(crate) const USER_CS: u16 = 0x33;
+pub(crate) const USER32_CS: u16 = 0x23;
+pub(crate) const USER_DS: u16 = 0x2b;
 
-/// The pages.
+pub(crate) const PAGE: usize = 4096;
+/// Pages: code, a hole, two that can be written, one that can be read, a hole.
+const PAGES: usize = 6;
+/// Bytes that can be accessed: the three in the middle.
+pub(crate) const WINDOW_LEN: usize = 3 * PAGE;
+/// The first of them.
+const WINDOW: usize = 2 * PAGE;
+
+/// The registers of a vector unit that tests compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vectors {
+    /// The x87 state as FXSAVE has it: the first 160 bytes.
+    pub(crate) legacy: [u8; 160],
+    /// YMM registers.
+    pub(crate) ymm: [[u8; 32]; 16],
+}
+
+/// The state in which an instruction is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cpu {
+    pub(crate) gprs: [u64; 16],
+    pub(crate) rip: u64,
+    pub(crate) rflags: u64,
+    pub(crate) cs: u16,
+    pub(crate) ss: u16,
+    pub(crate) ds: u16,
+    pub(crate) es: u16,
+    /// Not touched if there is none.
+    pub(crate) vectors: Option<Box<Vectors>>,
+}
+
+/// How an instruction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// 1 if it was executed.
+    pub(crate) vector: u8,
+    pub(crate) error: u32,
+    pub(crate) cr2: u64,
+}
+
+const MAGIC: u64 = 0x656d_756c_6174_6521;
+
+/// What the handler of a thread works with; it is at the bottom of the thread's alternate stack.
+#[repr(C)]
+struct Shared {
+    magic: u64,
+    /// Whether the next signal begins an instruction rather than ending it.
+    begins: bool,
+    cpu: *mut Cpu,
+    ending: Ending,
+    saved: [u64; 20],
+}
+
+/// The thread's signal stack and the pages.
 pub(crate) struct Native {
     base: *mut u8,
+    stack: *mut u8,
+    old_stack: AltStack,
+    /// The first of this object's descriptors in the local table.
+    first_descriptor: u32,
+}
+
+const STACK_LEN: usize = 1 << 18;
+/// Descriptors that each object has.
+const DESCRIPTORS: u32 = 64;
+static NEXT_DESCRIPTOR: AtomicU32 = AtomicU32::new(0);
+
+/// Takes and gives states. Uses nothing that belongs to a thread, as FS may be anything.
+extern "C" fn handler(signal: i32, _: *mut c_void, context: *mut UContext) {
+    // The kernel leaves RFLAGS.AC as it was.
+    // SAFETY: Changes no register but the flags, and memory below the stack only.
+    unsafe {
+        std::arch::asm!("pushfq", "and qword ptr [rsp], {0}", "popfq", const !(1i32 << 18));
+    }
+    exchange(signal, context);
+}
+
+/// What [`handler`] does.
+#[inline(never)]
+fn exchange(signal: i32, context: *mut UContext) {
+    // SAFETY: The kernel made it, for this handler alone.
+    let context = unsafe { &mut *context };
+    let shared: *mut Shared = context.stack.at.cast();
+    // SAFETY: Every alternate stack begins with memory that can be read.
+    if shared.is_null() || unsafe { (*shared).magic } != MAGIC {
+        let default = SigAction {
+            handler: 0,
+            mask: [0; 16],
+            flags: 0,
+            restorer: 0,
+        };
+        // SAFETY: The signal comes again and ends the process.
+        unsafe { sigaction(signal, &default, std::ptr::null_mut()) };
+        return;
+    }
+    // SAFETY: `run` made it and waits.
+    let shared = unsafe { &mut *shared };
+    // SAFETY: As above.
+    let cpu = unsafe { &mut *shared.cpu };
+    if shared.begins {
+        shared.begins = false;
+        shared.saved[..16].copy_from_slice(&context.gprs);
+        shared.saved[16] = context.rip;
+        shared.saved[17] = context.rflags;
+        for (to, from) in context.gprs.iter_mut().zip(ORDER) {
+            *to = cpu.gprs[from];
+        }
+        context.rip = cpu.rip;
+        context.rflags = cpu.rflags | TF | 0x202;
+        context.cs = cpu.cs;
+        context.ss = cpu.ss;
+        if let Some(vectors) = &cpu.vectors {
+            // SAFETY: The kernel's area for registers, in the standard format.
+            unsafe { vectors.put(context.fpu) };
+        }
+    } else {
+        for (from, to) in context.gprs.iter().zip(ORDER) {
+            cpu.gprs[to] = *from;
+        }
+        cpu.rip = context.rip;
+        cpu.rflags = context.rflags;
+        cpu.cs = context.cs;
+        cpu.ss = context.ss;
+        // SAFETY: Reads registers.
+        unsafe {
+            std::arch::asm!("mov {0:x}, ds", "mov {1:x}, es", out(reg) cpu.ds, out(reg) cpu.es);
+        }
+        shared.ending = Ending {
+            vector: context.vector as u8,
+            error: context.error as u32,
+            cr2: context.cr2,
+        };
+        if let Some(vectors) = &mut cpu.vectors {
+            // SAFETY: As above.
+            unsafe { vectors.take(context.fpu) };
+        }
+        context.gprs.copy_from_slice(&shared.saved[..16]);
+        context.rip = shared.saved[16];
+        context.rflags = shared.saved[17];
+        context.cs = USER_CS;
+        context.ss = USER_DS;
+    }
+    context.flags |= UC_SS;
+}
+
+/// Offsets in the area for registers.
+const MXCSR: usize = 24;
+const XMM: usize = 160;
+const PRESENT: usize = 512;
+const YMM_HIGH: usize = 576;
+
+impl Vectors {
+    /// The state after initialisation.
+    pub(crate) fn new() -> Self {
+        let mut legacy = [0; 160];
+        legacy[..2].copy_from_slice(&0x37fu16.to_le_bytes());
+        legacy[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80u32.to_le_bytes());
+        legacy[MXCSR + 4..MXCSR + 8].copy_from_slice(&0x2ffffu32.to_le_bytes());
+        Self {
+            legacy,
+            ymm: [[0; 32]; 16],
+        }
+    }
+
+    /// Writes the registers to an area.
+    unsafe fn put(&self, area: *mut u8) {
+        // SAFETY: The caller's area has 832 bytes at least, as AVX is on.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.legacy.as_ptr(), area, 160);
+            for (n, ymm) in self.ymm.iter().enumerate() {
+                std::ptr::copy_nonoverlapping(ymm.as_ptr(), area.add(XMM + 16 * n), 16);
+                let high = area.add(YMM_HIGH + 16 * n);
+                std::ptr::copy_nonoverlapping(ymm.as_ptr().add(16), high, 16);
+            }
+            *area.add(PRESENT) |= 7;
+        }
+    }
+
+    /// Reads the registers from an area, and leaves it such that this process can go on.
+    unsafe fn take(&mut self, area: *mut u8) {
+        // SAFETY: As above.
+        unsafe {
+            let present = *area.add(PRESENT);
+            std::ptr::copy_nonoverlapping(area, self.legacy.as_mut_ptr(), 160);
+            for (n, ymm) in self.ymm.iter_mut().enumerate() {
+                std::ptr::copy_nonoverlapping(area.add(XMM + 16 * n), ymm.as_mut_ptr(), 16);
+                let high = area.add(YMM_HIGH + 16 * n);
+                if present & 4 != 0 {
+                    std::ptr::copy_nonoverlapping(high, ymm.as_mut_ptr().add(16), 16);
+                } else {
+                    ymm[16..].fill(0);
+                }
+            }
+            let fresh = Self::new();
+            std::ptr::copy_nonoverlapping(fresh.legacy.as_ptr(), area, 160);
+            *area.add(PRESENT) |= 3;
+        }
+    }
 }
 
 impl Native {
     pub(crate) fn new() -> Self {
-        // SAFETY: A new anonymous mapping at an address of the kernel's choice replaces nothing.
-        let base = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                LEN,
-                PROT_READ_WRITE_EXEC,
-                MAP_PRIVATE_ANONYMOUS_32BIT,
-                -1,
-                0,
-            )
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            for signal in SIGNALS {
+                let action = SigAction {
+                    handler: handler as usize,
+                    mask: [0; 16],
+                    flags: SA_SIGINFO_ONSTACK,
+                    restorer: 0,
+                };
+                // SAFETY: The handler passes on what is not its own.
+                let done = unsafe { sigaction(signal, &action, std::ptr::null_mut()) };
+                assert_eq!(done, 0);
+            }
+        });
+        let base = map(PAGES * PAGE);
+        protect(base, PAGE, PROT_READ_WRITE_EXEC);
+        protect(base.wrapping_add(PAGE), PAGE, PROT_NONE);
+        protect(base.wrapping_add(WINDOW), 2 * PAGE, PROT_READ_WRITE);
+        protect(base.wrapping_add(WINDOW + 2 * PAGE), PAGE, PROT_READ);
+        protect(base.wrapping_add(WINDOW + WINDOW_LEN), PAGE, PROT_NONE);
+        let stack = map(STACK_LEN);
+        let new = AltStack {
+            at: stack.cast(),
+            flags: 0,
+            len: STACK_LEN,
         };
-        assert!(!base.is_null() && base as isize != -1, "no memory");
-        assert!((base as usize) < 1 << 31);
-        Self { base: base.cast() }
+        let mut old_stack = new;
+        // SAFETY: The memory stays until the old one is set again.
+        let done = unsafe { sigaltstack(&new, &mut old_stack) };
+        assert_eq!(done, 0);
+        Self {
+            base,
+            stack,
+            old_stack,
+            first_descriptor: NEXT_DESCRIPTOR.fetch_add(DESCRIPTORS, Ordering::Relaxed),
+        }
     }
 
-    /// The address of the window. It is below 2 GiB.
+    /// The address of the first page, in which instructions are.
+    pub(crate) fn code(&self) -> u64 {
+        self.base as u64
+    }
+
+    /// The address of the pages that can be accessed. It is below 2 GiB.
     pub(crate) fn window(&self) -> u64 {
         self.base as u64 + WINDOW as u64
     }
 
-    fn store(&mut self, at: usize, bytes: &[u8]) {
-        assert!(at + bytes.len() <= LEN);
+    /// All addresses that belong to this object, the holes as well.
+    pub(crate) fn arena(&self) -> std::ops::Range<u64> {
+        self.code()..self.code() + (PAGES * PAGE) as u64
+    }
+
+    /// Fills the page that can only be read.
+    pub(crate) fn fill_read_only(&mut self, bytes: &[u8; PAGE]) {
+        let at = self.base.wrapping_add(WINDOW + 2 * PAGE);
+        protect(at, PAGE, PROT_READ_WRITE);
+        self.store(WINDOW + 2 * PAGE, bytes);
+        protect(at, PAGE, PROT_READ);
+    }
+
+    /// Replaces the code or the memory that can be written.
+    pub(crate) fn store(&mut self, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= PAGES * PAGE);
         // SAFETY: In bounds as checked above; nothing else refers to the mapping.
         let to = unsafe { self.base.add(at) };
         // SAFETY: As above, and `bytes` is memory of its own.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
     }
 
-    fn fetch(&self, at: usize, bytes: &mut [u8]) {
-        assert!(at + bytes.len() <= LEN);
-        // SAFETY: In bounds as checked above.
-        let from = unsafe { self.base.add(at) };
-        // SAFETY: As above; anonymous memory is initialised.
-        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
+    /// Replaces the first bytes of the memory that can be accessed.
+    pub(crate) fn store_window(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= 2 * PAGE);
+        self.store(WINDOW, bytes);
     }
 
-    /// Executes `insn`, which must not branch, fault or touch memory outside the window.
-    ///
-    /// In 32-bit code only the lower halves of the first eight registers mean anything.
-    pub(crate) fn run(
-        &mut self,
-        code: CodeWidth,
-        insn: &[u8],
-        gprs: &mut [u64; 16],
-        flags: &mut u64,
-        window: &mut [u8; WINDOW_LEN],
-    ) {
-        for (n, value) in gprs.iter().enumerate() {
-            self.store(CONTEXT + 8 * n, &value.to_le_bytes());
-        }
-        self.store(FLAGS, &(*flags | 0x202).to_le_bytes());
-        self.store(WINDOW, window);
-        let program = match code {
-            CodeWidth::Bits64 => self.program64(insn),
-            CodeWidth::Bits32 => self.program32(insn),
-            CodeWidth::Bits16 => panic!("no 16-bit code segment"),
+    /// Reads the memory that can be accessed.
+    pub(crate) fn window_bytes(&self) -> &[u8] {
+        // SAFETY: It is mapped, and not written while the reference lives.
+        unsafe { std::slice::from_raw_parts(self.base.add(WINDOW), WINDOW_LEN) }
+    }
+
+    /// Installs a descriptor, given as base, limit and Linux's flags, and returns its selector;
+    /// `None` if this kernel has no local tables.
+    pub(crate) fn describe(&self, number: u32, base: u64, limit: u32, flags: u32) -> Option<u16> {
+        assert!(number < DESCRIPTORS);
+        let entry = self.first_descriptor + number;
+        let user: [u32; 4] = [entry, base as u32, limit, flags];
+        // SAFETY: Changes only this descriptor, which is this object's.
+        let done = unsafe { syscall(SYS_MODIFY_LDT, 0x11, user.as_ptr().cast(), 16) };
+        (done == 0).then_some((entry << 3 | 7) as u16)
+    }
+
+    /// Executes the instruction at `cpu.rip`, which is in the code page.
+    pub(crate) fn run(&mut self, cpu: &mut Cpu) -> Ending {
+        let none = Ending {
+            vector: 0,
+            error: 0,
+            cr2: 0,
         };
-        self.store(0, &program);
-        // SAFETY: The page holds a complete function of this type, written just above: it keeps
-        // the registers that the ABI wants kept, and returns. The caller answers for `insn`.
-        let function: extern "C" fn() = unsafe { std::mem::transmute(self.base) };
-        function();
-        for (n, value) in gprs.iter_mut().enumerate() {
-            let mut bytes = [0; 8];
-            self.fetch(CONTEXT + 8 * n, &mut bytes);
-            *value = u64::from_le_bytes(bytes);
+        let shared: *mut Shared = self.stack.cast();
+        let (ds, es) = (cpu.ds, cpu.es);
+        // SAFETY: The bottom of our own memory, of which the handler uses the top.
+        unsafe {
+            *shared = Shared {
+                magic: MAGIC,
+                begins: true,
+                cpu,
+                ending: none,
+                saved: [0; 20],
+            };
         }
-        let mut bytes = [0; 8];
-        self.fetch(FLAGS, &mut bytes);
-        *flags = u64::from_le_bytes(bytes);
-        self.fetch(WINDOW, window);
+        // SAFETY: The handler restores all registers but those that are named here.
+        unsafe {
+            std::arch::asm!(
+                "mov ds, {0:x}",
+                "mov es, {1:x}",
+                // The kernel does not change NT.
+                "push 0x202",
+                "popfq",
+                "int3",
+                "mov ds, {2:x}",
+                "mov es, {2:x}",
+                in(reg) ds,
+                in(reg) es,
+                in(reg) 0,
+                clobber_abi("C"),
+            );
+        }
+        // SAFETY: As above; the handler has written it.
+        let ending = unsafe { std::ptr::read_volatile(&raw const (*shared).ending) };
+        // SAFETY: As above.
+        assert!(!unsafe { (*shared).begins });
+        cpu.rflags &= !(1 << 16);
+        ending
     }
 
-    fn program64(&self, insn: &[u8]) -> Vec<u8> {
-        let mut program = prologue();
-        load_flags(&mut program);
-        for n in 0..16 {
-            load(&mut program, n);
-        }
-        program.extend(insn);
-        for n in 0..16 {
-            store(&mut program, n);
-        }
-        epilogue(&mut program);
-        program
+    /// Executes `insn` from the start of the code page, in flat segments, and returns whether it
+    /// raised nothing.
+    pub(crate) fn run_plain(&mut self, code: CodeWidth, insn: &[u8], cpu: &mut Cpu) -> bool {
+        self.store(0, insn);
+        self.store(insn.len(), &[0x90; 16]);
+        cpu.rip = self.code();
+        cpu.cs = match code {
+            CodeWidth::Bits64 => USER_CS,
+            CodeWidth::Bits32 => USER32_CS,
+            CodeWidth::Bits16 => panic!("no flat segment"),
+        };
+        self.run(cpu).vector == 1
     }
+}
 
-    fn program32(&mut self, insn: &[u8]) -> Vec<u8> {
-        let mut program = prologue();
-        // mov eax, USER_DS; mov ds, eax; mov es, eax
-        program.extend([0xb8, USER_DS, 0, 0, 0, 0x8e, 0xd8, 0x8e, 0xc0]);
-        load_flags(&mut program);
-        for n in 0..8 {
-            load(&mut program, n);
+impl Cpu {
+    /// Everything zero, in flat segments.
+    pub(crate) fn new() -> Self {
+        Self {
+            gprs: [0; 16],
+            rip: 0,
+            rflags: 2,
+            cs: USER_CS,
+            ss: USER_DS,
+            ds: USER_DS,
+            es: USER_DS,
+            vectors: None,
         }
-        // jmp far [rip + FAR_POINTER]
-        program.extend([0xff, 0x2d]);
-        relative(&mut program, FAR_POINTER);
-        let base = self.base as u32;
-        let mut far = (base + program.len() as u32).to_le_bytes().to_vec();
-        far.extend(USER32_CS.to_le_bytes());
-        self.store(FAR_POINTER, &far);
-        program.extend(insn);
-        // jmp far USER_CS:after
-        program.push(0xea);
-        let after = base + program.len() as u32 + 6;
-        program.extend(after.to_le_bytes());
-        program.extend(USER_CS.to_le_bytes());
-        for n in 0..8 {
-            store(&mut program, n);
-        }
-        // mov eax, 0; mov ds, eax; mov es, eax; without touching the flags.
-        program.extend([0xb8, 0, 0, 0, 0, 0x8e, 0xd8, 0x8e, 0xc0]);
-        epilogue(&mut program);
-        program
     }
 }
 
 impl Drop for Native {
     fn drop(&mut self) {
+        // SAFETY: What the thread had before.
+        let done = unsafe { sigaltstack(&self.old_stack, std::ptr::null_mut()) };
+        assert_eq!(done, 0);
         // SAFETY: The mapping is ours, and no reference to it outlives `self`.
-        let result = unsafe { munmap(self.base.cast(), LEN) };
+        let result = unsafe { munmap(self.base.cast(), PAGES * PAGE) };
+        assert_eq!(result, 0);
+        // SAFETY: As above, and no signal uses it any more.
+        let result = unsafe { munmap(self.stack.cast(), STACK_LEN) };
         assert_eq!(result, 0);
     }
 }
 
-/// Appends the distance from the end of the instruction that it ends to offset `to` of the pages.
-fn relative(program: &mut Vec<u8>, to: usize) {
-    let distance = to as i32 - (program.len() as i32 + 4);
-    program.extend(distance.to_le_bytes());
+/// Maps `len` bytes below 2 GiB.
+fn map(len: usize) -> *mut u8 {
+    // SAFETY: A new anonymous mapping at an address of the kernel's choice replaces nothing.
+    let base = unsafe {
+        mmap(
+            std::ptr::null_mut(),
+            len,
+            PROT_READ_WRITE,
+            MAP_PRIVATE_ANONYMOUS_32BIT,
+            -1,
+            0,
+        )
+    };
+    assert!(!base.is_null() && base as isize != -1, "no memory");
+    assert!((base as usize) < 1 << 31);
+    base.cast()
 }
 
-/// Keeps the ABI's registers and the stack pointer.
-fn prologue() -> Vec<u8> {
-    // push rbx; push rbp; push r12; push r13; push r14; push r15; mov [rip + SAVED_STACK], rsp
-    let mut program = vec![0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57];
-    program.extend([0x48, 0x89, 0x25]);
-    relative(&mut program, SAVED_STACK);
-    program
-}
-
-/// Loads the flags.
-fn load_flags(program: &mut Vec<u8>) {
-    // push [rip + FLAGS]; popfq
-    program.extend([0xff, 0x35]);
-    relative(program, FLAGS);
-    program.push(0x9d);
-}
-
-/// Loads general register `n`.
-fn load(program: &mut Vec<u8>, n: u8) {
-    // mov rN, [rip + CONTEXT + 8 * n]
-    program.extend([0x48 | ((n >> 3) << 2), 0x8b, 0x05 | ((n & 7) << 3)]);
-    relative(program, CONTEXT + 8 * usize::from(n));
-}
-
-/// Stores general register `n`.
-fn store(program: &mut Vec<u8>, n: u8) {
-    program.extend([0x48 | ((n >> 3) << 2), 0x89, 0x05 | ((n & 7) << 3)]);
-    relative(program, CONTEXT + 8 * usize::from(n));
-}
-
-/// Stores the flags and returns.
-fn epilogue(program: &mut Vec<u8>) {
-    // mov rsp, [rip + SAVED_STACK]; pushfq; pop [rip + FLAGS]; cld
-    program.extend([0x48, 0x8b, 0x25]);
-    relative(program, SAVED_STACK);
-    program.extend([0x9c, 0x8f, 0x05]);
-    relative(program, FLAGS);
-    program.push(0xfc);
-    // pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx; ret
-    program.extend([
-        0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3,
-    ]);
+fn protect(at: *mut u8, len: usize, rights: i32) {
+    // SAFETY: Our own mapping, of which no reference exists.
+    let done = unsafe { mprotect(at.cast(), len, rights) };
+    assert_eq!(done, 0);
 }

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Makes instructions and states that are worth comparing.
+
+use super::*;
+use iced_x86::{
+    Decoder,
+    DecoderOptions, //
+};
+
+/// Which instructions to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    /// All of them.
+    Any,
+}
+
+/// An instruction and the state in which it is executed.
+#[derive(Clone, Debug)]
+pub(super) struct Recipe {
+    pub(super) code: CodeWidth,
+    pub(super) bytes: Vec<u8>,
+    /// Where in the code page it is.
+    pub(super) offset: u64,
+    pub(super) gprs: [u64; 16],
+    pub(super) flags: u64,
+    /// Bytes put in memory at an offset.
+    pub(super) puts: Vec<(usize, Vec<u8>)>,
+}
+
+/// Whether a process may execute the instruction and can be compared afterwards.
+pub(super) fn is_harmless(insn: &Decoded, gprs: &[u64; 16]) -> bool {
+    // Those two segments have bases of their own here.
+    if matches!(insn.prefixes.segment, Some(Segment::Fs | Segment::Gs)) {
+        return false;
+    }
+    let digit = insn.digit();
+    let register = matches!(insn.rm, Rm::Register(_));
+    if !insn.is_legacy() {
+        return true;
+    }
+    match (insn.map, insn.opcode) {
+        // MOV to FS and GS.
+        (Map::One, 0x8e) => !matches!(digit, 4 | 5),
+        // Linux's other system call.
+        (Map::One, 0xcd) => insn.immediate & 0xff != 0x80,
+        // SYSCALL and SYSENTER.
+        (Map::Of, 0x05 | 0x34) => false,
+        // INT1, which hypervisors do not get right.
+        (Map::One, 0xf1) => false,
+        // SLDT, STR, SGDT, SIDT and SMSW, which kernels imitate.
+        (Map::Of, 0x00) if digit < 2 => false,
+        // VERW, with a LOCK that processors overlook which clear buffers with it.
+        (Map::Of, 0x00) if digit == 5 => !insn.prefixes.lock,
+        (Map::Of, 0x01) if matches!((digit, register), (0 | 1, false) | (4, _)) => false,
+        // RDTSCP.
+        (Map::Of, 0x01) if insn.modrm.0 == 0xf9 => false,
+        // XGETBV.
+        (Map::Of, 0x01) if insn.modrm.0 == 0xd0 => gprs[RCX] as u32 != 1,
+        // RDTSC, RDPMC, CPUID; loads of FS and GS.
+        (Map::Of, 0x31 | 0x33 | 0xa2 | 0xa1 | 0xa9 | 0xb4 | 0xb5) => false,
+        // FS and GS again.
+        (Map::Of, 0xae) => !(register && digit < 4),
+        // RDRAND, RDSEED, RDPID.
+        (Map::Of, 0xc7) => !(register && digit > 5),
+        _ => true,
+    }
+}
+
+impl Random {
+    /// A number that is interesting to arithmetic.
+    fn operand(&mut self) -> u64 {
+        match self.below(6) {
+            0 => self.next() & 0xff,
+            1 => self.pick(&[
+                0,
+                1,
+                0x7f,
+                0x80,
+                0xff,
+                0x7fff,
+                0x8000,
+                0x7fff_ffff,
+                0x8000_0000,
+                0xffff_ffff,
+                i64::MAX as u64,
+                i64::MIN as u64,
+                u64::MAX,
+            ]),
+            // A small negative number of some width: distances of bits.
+            2 => {
+                let width = self.pick(&[Width::Word, Width::Dword, Width::Qword]);
+                let number = (self.next() % 0x400).wrapping_neg();
+                width.truncate(number) | (self.next() & !width.mask())
+            }
+            3 => self.next() >> self.below(64),
+            _ => self.next(),
+        }
+    }
+
+    /// An offset in the window, often near where something changes.
+    fn place(&mut self) -> u64 {
+        let edge = self.pick(&[1, 1, 1, 1, 1, 1, 1, 0, 2, 3]) * PAGE as u64;
+        let distance = self.below(128) as u64;
+        match edge {
+            // Below the first page is a hole.
+            0 => edge.wrapping_add(distance).wrapping_sub(12),
+            3 => edge + distance - 120,
+            _ => edge + distance - 64,
+        }
+    }
+
+    /// Prefixes, an opcode in some map, and anything after it.
+    fn any(&mut self, code: CodeWidth) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(20);
+        for _ in 0..self.pick(&[0, 0, 0, 1, 1, 2]) {
+            bytes.push(self.pick(&[0x26, 0x2e, 0x36, 0x3e, 0x66, 0x66, 0x67, 0xf0, 0xf2, 0xf3]));
+        }
+        if code == CodeWidth::Bits64 && self.below(2) == 0 {
+            bytes.push(0x40 + self.below(16) as u8);
+        }
+        match self.below(10) {
+            0 => {
+                bytes.extend([0x0f, 0x38]);
+                bytes.push(self.pick(&[0xf0, 0xf1, 0xf6, 0xf8, 0xf9, 0x82]));
+            }
+            1 => {
+                // VEX with the opcodes that work on general registers.
+                bytes.retain(|b| !matches!(b, 0x40..=0x4f | 0x66 | 0xf0 | 0xf2 | 0xf3));
+                let one = self.byte() & 0xe0 | if self.below(6) == 0 { 3 } else { 2 };
+                bytes.extend([0xc4, one, self.byte() & 0xfb]);
+                bytes.push(match one & 3 {
+                    3 => 0xf0,
+                    _ => self.pick(&[0xf2, 0xf3, 0xf5, 0xf6, 0xf7]),
+                });
+            }
+            2..=4 => {
+                bytes.push(0x0f);
+                bytes.push(self.byte());
+            }
+            _ => bytes.push(self.byte()),
+        }
+        bytes.push(self.byte());
+        bytes.extend(self.next().to_le_bytes());
+        bytes.extend(self.next().to_le_bytes());
+        bytes.truncate(15);
+        bytes
+    }
+}
+
+/// What memory holds before an instruction.
+pub(super) fn memory() -> Vec<u8> {
+    let mut random = Random(0);
+    let mut memory = vec![0; WINDOW_LEN];
+    memory.fill_with(|| match random.below(2) {
+        // Few values, so that comparisons come out equal now and then.
+        0 => random.pick(&[0, 0xff, 0x80, 0x01, 0x5a]),
+        _ => random.byte(),
+    });
+    memory
+}
+
+impl Recipe {
+    pub(super) fn new(bench: &Bench, code: CodeWidth, pick: Pick, seed: u64) -> Self {
+        let mut random = Random(seed);
+        let bytes = match pick {
+            Pick::Any => random.any(code),
+        };
+        let mut gprs = [0; 16];
+        gprs.fill_with(|| random.operand());
+        let mut recipe = Self {
+            code,
+            bytes,
+            offset: random.below(PAGE - 64) as u64,
+            gprs,
+            flags: random.next() & (STATUS | DF) | if random.below(16) == 0 { AC } else { 0 },
+            puts: Vec::new(),
+        };
+        recipe.aim(bench, &mut random);
+        recipe
+    }
+
+    /// Sets registers and displacements so that memory operands are in the window.
+    fn aim(&mut self, bench: &Bench, random: &mut Random) {
+        let window = bench.native.window();
+        // What an address has to be, given the segment's base.
+        let base = match self.code {
+            CodeWidth::Bits16 => bench.native.code(),
+            _ => 0,
+        };
+        self.gprs[RSP] = window.wrapping_add(random.place()) - base;
+        if random.below(3) == 0 {
+            self.gprs[5] = window.wrapping_add(random.place()) - base;
+        }
+        let Ok(insn) = decode(&self.bytes, self.code, vendor()) else {
+            return;
+        };
+        if !insn.is_legacy() && random.below(2) == 0 {
+            // BEXTR and BZHI have small numbers in this one.
+            let number = usize::from(insn.vector.register & 15);
+            self.gprs[number] = random.next() & 0x7f7f;
+        }
+        if insn.map == Map::One && (0x6c..=0x6f).contains(&insn.opcode)
+            || (0xa4..=0xa7).contains(&insn.opcode)
+            || (0xaa..=0xaf).contains(&insn.opcode)
+        {
+            self.gprs[RSI] = window.wrapping_add(random.place()) - base;
+            self.gprs[RDI] = window.wrapping_add(random.place()) - base;
+            self.gprs[RCX] = random.below(4) as u64;
+        }
+        // Selectors, where some are expected.
+        if random.below(2) == 0 {
+            if let (Map::Of, 0x00 | 0x02 | 0x03) | (Map::One, 0x8e) = (insn.map, insn.opcode) {
+                if let Rm::Register(number) = insn.rm {
+                    let selector = self.selector(bench, random);
+                    self.gprs[usize::from(number.number())] = selector.into();
+                }
+            }
+        }
+        for _ in 0..4 {
+            // The same is not to be at the same place always.
+            let at = random.below(2 * PAGE - 8);
+            self.puts.push((at, random.next().to_le_bytes().to_vec()));
+        }
+        let place = random.place();
+        if let Rm::Memory(address) = insn.rm {
+            let target = window.wrapping_add(place) - base;
+            self.aim_address(&insn, &address, target, bench.native.code());
+        }
+        if random.below(4) != 0 {
+            self.aim_far(bench, random, &insn, place);
+        }
+        // The length does not change by that.
+        self.bytes.truncate(usize::from(insn.len).max(1));
+    }
+
+    /// Puts far pointers and frames where instructions expect some.
+    fn aim_far(&mut self, bench: &Bench, random: &mut Random, insn: &Decoded, place: u64) {
+        if !insn.is_legacy() {
+            return;
+        }
+        let selector = self.selector(bench, random);
+        // A place in the code page, as the segment counts it.
+        let mut offset = random.below(PAGE) as u64;
+        if selector & 4 == 0 {
+            offset += bench.native.code();
+        }
+        let width = insn.operand_size;
+        let base = match self.code {
+            CodeWidth::Bits16 => bench.native.code(),
+            _ => 0,
+        };
+        let stack = (self.gprs[RSP] & u64::from(u32::MAX))
+            .wrapping_add(base)
+            .wrapping_sub(bench.native.window());
+        let mut items = Vec::new();
+        let mut item = |value: u64, width: Width| {
+            items.extend(&value.to_le_bytes()[..width.bytes()]);
+        };
+        let at = match (insn.map, insn.opcode) {
+            (Map::One, 0xff) if matches!(insn.digit(), 3 | 5) => {
+                item(offset, width.min(Width::Dword));
+                item(selector.into(), Width::Word);
+                place
+            }
+            (Map::One, 0xc4 | 0xc5) | (Map::Of, 0xb2) => {
+                item(offset, width.min(Width::Dword));
+                item(selector.into(), Width::Word);
+                place
+            }
+            (Map::One, 0x9a | 0xea) => {
+                let len = usize::from(insn.len);
+                self.bytes[len - 2..len].copy_from_slice(&selector.to_le_bytes());
+                let end = len - 2;
+                let start = end - width.bytes();
+                let offset = &offset.to_le_bytes()[..width.bytes()];
+                self.bytes[start..end].copy_from_slice(offset);
+                return;
+            }
+            (Map::One, 0xca | 0xcb | 0xcf) => {
+                item(offset, width);
+                item(selector.into(), width);
+                if insn.opcode == 0xcf {
+                    item(random.next(), width);
+                    item(self.gprs[RSP].wrapping_add(random.below(64) as u64), width);
+                    item(self.selector(bench, random).into(), width);
+                }
+                stack
+            }
+            (Map::One, 0x07 | 0x17 | 0x1f) => {
+                item(selector.into(), width);
+                stack
+            }
+            (Map::One, 0x8e) | (Map::Of, 0x00 | 0x02 | 0x03) => {
+                item(selector.into(), Width::Word);
+                place
+            }
+            _ => return,
+        };
+        if at < (2 * PAGE - items.len()) as u64 {
+            self.puts.push((at as usize, items));
+        }
+    }
+
+    /// A selector of some segment, or of none.
+    fn selector(&self, bench: &Bench, random: &mut Random) -> u16 {
+        match random.below(4) {
+            0 => random.pick(&[0, 1, 3, 0x10, 0x18, 0x1b, 0x80, 0x88, 0xfff8]),
+            1 => random.pick(&[USER_CS, USER32_CS, USER_DS, 0x28, 0x2a]),
+            _ if bench.selectors.is_empty() => 0,
+            _ => random.pick(&bench.selectors),
+        }
+    }
+
+    /// Chooses the address's base register, or the displacement, so that it is `target`.
+    fn aim_address(&mut self, insn: &Decoded, address: &Address, target: u64, code: u64) {
+        let width = Width::from(address.size);
+        let index = match address.index {
+            Some(index) => self.gprs[usize::from(index.register.number())] << index.shift,
+            None => 0,
+        };
+        let bits = oracle_bits(self.code);
+        let set_displacement = |bytes: &mut [u8], value: u64| {
+            let options = DecoderOptions::AMD;
+            let mut decoder = Decoder::new(bits, bytes, options);
+            let truth = decoder.decode();
+            let constants = decoder.get_constant_offsets(&truth);
+            let at = constants.displacement_offset();
+            let len = constants.displacement_size();
+            if constants.has_displacement() && len >= 2 {
+                bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+            }
+        };
+        match address.base {
+            Base::Register(base) => {
+                if address.index.is_some_and(|index| index.register == base) {
+                    return;
+                }
+                let value = target
+                    .wrapping_sub(index)
+                    .wrapping_sub(address.displacement);
+                let old = self.gprs[usize::from(base.number())];
+                // What is above the address size must not matter.
+                self.gprs[usize::from(base.number())] =
+                    width.truncate(value) | (old & !width.mask());
+            }
+            Base::None => set_displacement(&mut self.bytes, target.wrapping_sub(index)),
+            Base::NextInsn => {
+                let next = code + self.offset + u64::from(insn.len);
+                set_displacement(&mut self.bytes, target.wrapping_sub(next));
+            }
+        }
+    }
+}

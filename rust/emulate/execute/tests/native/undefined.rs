@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What manuals leave open, and is therefore not compared.
+
+use super::*;
+
+/// Flags that the instruction leaves undefined, of those that it may change.
+pub(super) fn flags(insn: &Decoded, recipe: &Recipe) -> u64 {
+    let (opcode, digit) = (insn.opcode, insn.digit());
+    let logical = |n: u8| matches!(n & 7, 1 | 4 | 6);
+    let count = |value: u64| match insn.byte_or_operand_size() {
+        Width::Qword => value & 63,
+        _ => value & 31,
+    };
+    let shifted = |count: u64| match (count, digit) {
+        (0, _) => 0,
+        (1, 0..=3) => 0,
+        (_, 0..=3) => OF,
+        (1, _) => AF,
+        _ if count >= u64::from(insn.byte_or_operand_size().bits()) => AF | OF | CF,
+        _ => AF | OF,
+    };
+    match (insn.map, opcode) {
+        (Map::One, 0x27 | 0x2f) => OF,
+        (Map::One, 0x37 | 0x3f) => OF | SF | ZF | PF,
+        (Map::One, 0xd4 | 0xd5) => OF | AF | CF,
+        (Map::One, 0x00..=0x3f) if logical(opcode >> 3) => AF,
+        (Map::One, 0x80..=0x83) if logical(digit) => AF,
+        (Map::One, 0x84 | 0x85 | 0xa8 | 0xa9) => AF,
+        (Map::One, 0xf6 | 0xf7) => match digit {
+            0 | 1 => AF,
+            4 | 5 => SF | ZF | AF | PF,
+            6 | 7 => STATUS,
+            _ => 0,
+        },
+        (Map::One, 0x69 | 0x6b) | (Map::Of, 0xaf) => SF | ZF | AF | PF,
+        (Map::One, 0xc0 | 0xc1) => shifted(count(insn.immediate)),
+        (Map::One, 0xd0 | 0xd1) => shifted(1),
+        (Map::One, 0xd2 | 0xd3) => shifted(count(recipe.gprs[RCX])),
+        (Map::Of, 0xa4 | 0xa5 | 0xac | 0xad) => {
+            let count = match opcode & 1 {
+                0 => insn.immediate,
+                _ => recipe.gprs[RCX],
+            };
+            let count = match insn.operand_size {
+                Width::Qword => count & 63,
+                _ => count & 31,
+            };
+            match count {
+                0 => 0,
+                1 => AF,
+                _ if count > u64::from(insn.operand_size.bits()) => STATUS,
+                _ => AF | OF,
+            }
+        }
+        (Map::Of, 0xa3 | 0xab | 0xb3 | 0xbb | 0xba) => OF | SF | AF | PF,
+        (Map::Of, 0xbc | 0xbd) => OF | SF | AF | PF | CF,
+        (Map::Of38, 0xf2 | 0xf3) if !insn.is_legacy() => AF | PF,
+        (Map::Of38, 0xf5) if !insn.is_legacy() => AF | PF,
+        (Map::Of38, 0xf7) if !insn.is_legacy() => AF | PF | SF,
+        _ => 0,
+    }
+}
+
+/// Whether the instruction may leave something behind when it faults, which it does again when it is
+/// started again: PUSHA, POPA, ENTER, a far CALL.
+pub(super) fn after_fault(insn: &Decoded) -> bool {
+    let far = insn.opcode == 0xff && insn.digit() == 3;
+    let frame = matches!(insn.opcode, 0x60 | 0x61 | 0x9a | 0xc8);
+    insn.is_legacy() && insn.map == Map::One && (frame || far)
+}
+
+/// Whether processors differ in which of two operands faults: those with fast REP CMPSB.
+pub(super) fn order(insn: &Decoded) -> bool {
+    insn.map == Map::One && insn.opcode == 0xa6 && insn.prefixes.repeat == Repeat::F3
+}
+
+/// A result that is undefined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Result {
+    None,
+    /// A general register.
+    Register(usize),
+    Memory,
+}
+
+/// Returns what the instruction leaves undefined beside flags.
+pub(super) fn result(insn: &Decoded, recipe: &Recipe) -> Result {
+    let place = match insn.rm {
+        Rm::Register(number) => Result::Register(usize::from(number.number())),
+        _ => Result::Memory,
+    };
+    match (insn.map, insn.opcode) {
+        // A word shifted by more bits than it has.
+        (Map::Of, 0xa4 | 0xa5 | 0xac | 0xad) if insn.operand_size == Width::Word => {
+            let count = match insn.opcode & 1 {
+                0 => insn.immediate,
+                _ => recipe.gprs[RCX],
+            };
+            if count & 31 > 16 {
+                place
+            } else {
+                Result::None
+            }
+        }
+        _ => Result::None,
+    }
+}
