@@ -27,6 +27,7 @@ use super::{
     exchange,
     far,
     flag_ops,
+    fpu_state,
     groups::{
         self,
         next, //
@@ -115,7 +116,7 @@ pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
             Ok(next(cx))
         }
         _ => {
-            simd::of_3a(ops, cx)?;
+            simd::execute(ops, cx)?;
             Ok(next(cx))
         }
     }
@@ -264,7 +265,7 @@ fn two_byte_straight<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         0xc3 if plain(&cx.insn) => mov::store_non_temporal(ops, cx),
         0xc7 => groups::group9(ops, cx),
         0xc8..=0xcf => count::swap(ops, cx),
-        _ => simd::of(ops, cx),
+        _ => simd::execute(ops, cx),
     }
 }
 
@@ -277,7 +278,7 @@ fn of_38<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         (0xf6, _) => bmi::add_with(ops, cx),
         (0xf8, Repeat::None) if sixty_six => mov::direct_line(ops, cx),
         (0xf9, Repeat::None) if !sixty_six => mov::direct(ops, cx),
-        _ => simd::of_38(ops, cx),
+        _ => simd::execute(ops, cx),
     }
 }
 
@@ -287,9 +288,10 @@ fn vector<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         (Encoding::Vex, Map::Of38, 0xf2..=0xf7) | (Encoding::Vex, Map::Of3a, 0xf0) => {
             bmi::vex(ops, cx)
         }
-        (Encoding::Vex, Map::Of, _) => simd::of(ops, cx),
-        (Encoding::Vex, Map::Of38, _) => simd::of_38(ops, cx),
-        (Encoding::Vex, Map::Of3a, _) => simd::of_3a(ops, cx),
+        (Encoding::Vex, Map::Of, 0xae) if matches!(cx.insn.digit(), 2 | 3) => {
+            fpu_state::mxcsr(ops, cx)
+        }
+        (Encoding::Vex, ..) => simd::execute(ops, cx),
         _ => Err(Fault::Unhandleable),
     }
 }

@@ -14,6 +14,7 @@ use super::{
         Ops,
         Result, //
     },
+    simd::Prefix,
     width::Width, //
 };
 
@@ -82,6 +83,10 @@ pub(crate) fn mxcsr<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         true => Unit::Sse,
         false => Unit::Avx,
     };
+    let vector = &cx.insn.vector;
+    if Prefix::of(&cx.insn) != Prefix::None || vector.length != 0 || !vector.no_register {
+        return Err(Exception::UNDEFINED.into());
+    }
     check(ops, unit)?;
     if cx.insn.digit() & 1 == 0 {
         let value = cx.memory(ops, Width::Dword, Access::Read)?.get(ops)?;

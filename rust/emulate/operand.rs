@@ -138,12 +138,7 @@ impl Context {
             len,
             align: 1,
         };
-        let linear = segment::linear(ops, self.code, &range, access)?;
-        // `len` is a power of two.
-        if linear & (len as u64).wrapping_sub(1) != 0 {
-            return Err(Exception::protection(ops.mode()).into());
-        }
-        ops.translate(linear, len, access)
+        segment::translate_aligned(ops, self.code, &range, access)
     }
 
     /// As [`rm`](Self::rm), with `extra` bytes added to a memory operand's address.

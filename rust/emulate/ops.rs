@@ -164,6 +164,8 @@ impl Exception {
     pub(crate) const UNDEFINED: Self = Self::plain(6);
     /// #NM.
     pub(crate) const NO_DEVICE: Self = Self::plain(7);
+    /// #XM, also called #XF: an exception of a vector instruction on floating-point numbers.
+    pub(crate) const NUMERIC: Self = Self::plain(19);
     /// #AC.
     pub(crate) const ALIGNMENT: Self = Self {
         error_code: Some(0),

@@ -116,6 +116,41 @@ impl Range {
     }
 }
 
+/// Returns the segment as it counts in code of width `code`.
+fn state<O: Ops>(ops: &O, code: CodeWidth, segment: Segment) -> SegmentState {
+    match (code, segment) {
+        (CodeWidth::Bits64, Segment::Fs | Segment::Gs) => ops.segment(segment),
+        (CodeWidth::Bits64, _) => SegmentState::NULL,
+        _ => ops.segment(segment),
+    }
+}
+
+/// Translates `range`, which must be aligned to its length, a power of two. Otherwise it is #GP, before
+/// anything else about the address in 64-bit mode, and after limits and rights elsewhere.
+///
+/// # Errors
+///
+/// As for [`translate`].
+pub(crate) fn translate_aligned<O: Ops>(
+    ops: &mut O,
+    code: CodeWidth,
+    range: &Range,
+    access: Access,
+) -> Result<O::Place> {
+    let low = (range.len as u64).wrapping_sub(1);
+    let refused = Exception::protection(ops.mode());
+    let base = state(ops, code, range.segment).base;
+    let misaligned = base.wrapping_add(range.offset) & low != 0;
+    if misaligned && code == CodeWidth::Bits64 {
+        return Err(refused.into());
+    }
+    let linear = linear(ops, code, range, access)?;
+    if misaligned {
+        return Err(refused.into());
+    }
+    ops.translate(linear, range.len, access)
+}
+
 /// Returns the linear address of `range`, if the guest may access it as far as segmentation is
 /// concerned.
 ///
@@ -129,11 +164,7 @@ pub(crate) fn linear<O: Ops>(
     range: &Range,
     access: Access,
 ) -> Result<u64> {
-    let state = match (code, range.segment) {
-        (CodeWidth::Bits64, Segment::Fs | Segment::Gs) => ops.segment(range.segment),
-        (CodeWidth::Bits64, _) => SegmentState::NULL,
-        _ => ops.segment(range.segment),
-    };
+    let state = state(ops, code, range.segment);
     linear_in(ops, code, &state, range, access, range.refused(ops.mode()))
 }
 

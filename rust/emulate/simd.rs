@@ -1,27 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! MMX and vector instructions.
+//!
+//! Moves ([`moves`]) are carried out here; what is left is replayed ([`replay`]), as far as its [`shape`]
+//! is known.
 
 use super::{
+    decode::Decoded,
     operand::Context,
     ops::{
-        Fault,
         Ops,
         Result, //
-    }, //
+    },
+    prefix::Repeat, //
 };
 
-/// Executes an instruction of the 0F map.
-pub(crate) fn of<O: Ops>(_: &mut O, _: &Context) -> Result {
-    Err(Fault::Unhandleable)
+mod moves;
+pub(crate) mod replay;
+pub(crate) mod shape;
+
+/// The prefix that is a part of a vector instruction's opcode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    /// None.
+    None,
+    /// 66.
+    P66,
+    /// F3.
+    F3,
+    /// F2.
+    F2,
 }
 
-/// Executes an instruction of the 0F 38 map.
-pub(crate) fn of_38<O: Ops>(_: &mut O, _: &Context) -> Result {
-    Err(Fault::Unhandleable)
+impl Prefix {
+    /// Returns the prefix that counts.
+    pub(crate) const fn of(insn: &Decoded) -> Self {
+        match (insn.prefixes.repeat, insn.prefixes.operand_size) {
+            (Repeat::F3, _) => Prefix::F3,
+            (Repeat::F2, _) => Prefix::F2,
+            (Repeat::None, true) => Prefix::P66,
+            (Repeat::None, false) => Prefix::None,
+        }
+    }
 }
 
-/// Executes an instruction of the 0F 3A map.
-pub(crate) fn of_3a<O: Ops>(_: &mut O, _: &Context) -> Result {
-    Err(Fault::Unhandleable)
+/// Executes an instruction of the 0F, 0F 38 and 0F 3A maps that is none of the integer unit.
+pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
+    match moves::find(&cx.insn) {
+        Some(kind) => moves::execute(ops, cx, kind),
+        None => replay::replay(ops, cx),
+    }
 }

@@ -10,6 +10,7 @@
 pub(crate) mod guest;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod native;
+pub(crate) mod vectors;
 
 use super::{
     CodeWidth,

@@ -133,12 +133,15 @@ pub(crate) trait Fpu {
     ///
     /// # Errors
     ///
-    /// The exception that the processor raised: #MF, #XM, #UD, #GP for what the buffer held.
+    /// The exception that the processor raised: #MF, #XM, #UD, #GP for what the buffer held. After
+    /// #XM the copy is kept as well, in which the flags of MXCSR say why. (Processors also switch to MMX state
+    /// then, if the instruction has an MMX operand.)
     fn replay(&mut self, replay: &mut Replay) -> Result {
         let _ = replay;
         Err(Fault::Unhandleable)
     }
 
-    /// Makes the copy of the last [`Fpu::replay`] the guest's registers.
+    /// Makes the copy of the last [`Fpu::replay`] the guest's registers. Follows only one that succeeded or
+    /// raised #XM.
     fn commit_replay(&mut self) {}
 }

@@ -15,6 +15,8 @@ use crate::emulate::{
         Invalidation,
         Mode,
         Ops,
+        Replay,
+        Rest,
         Result,
         SegmentState,
         System,
@@ -28,7 +30,18 @@ use crate::emulate::{
     CodeWidth,
     Vendor, //
 };
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc, //
+};
+
+#[cfg(target_arch = "x86_64")]
+use super::native::{
+    Cpu,
+    Native, //
+};
+use super::vectors::Vectors;
 
 /// A call that the emulator made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +103,7 @@ pub(crate) struct State {
     pub(crate) msrs: BTreeMap<u32, u64>,
     pub(crate) xcr0: u64,
     pub(crate) pkru: u32,
+    pub(crate) vectors: Option<Box<Vectors>>,
 }
 
 /// The guest.
@@ -100,6 +114,10 @@ pub(crate) struct Guest {
     /// What its processor does not have.
     pub(crate) lacks: Vec<Feature>,
     pub(crate) nmi_unblocked: bool,
+    /// What replays instructions, and the registers after the last one.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) native: Option<Rc<RefCell<Native>>>,
+    pub(crate) pending: Option<Box<Vectors>>,
     /// Whether the right to use ports is for the emulator to check.
     pub(crate) checks_ports: bool,
     /// Linear addresses that can be accessed; others page-fault.
@@ -148,11 +166,15 @@ impl Guest {
                 msrs: BTreeMap::from([(0xc000_0080, if long { 0xd01 } else { 1 })]),
                 xcr0: 7,
                 pkru: 0,
+                vectors: None,
             },
             rip: 0x1000,
             vendor: Vendor::Amd,
             lacks: Vec::new(),
             nmi_unblocked: false,
+            #[cfg(target_arch = "x86_64")]
+            native: None,
+            pending: None,
             checks_ports: false,
             mapped: 0..u64::MAX,
             code: BTreeMap::new(),
@@ -367,7 +389,110 @@ fn index(register: Control) -> usize {
     }
 }
 
-impl Fpu for Guest {}
+impl Fpu for Guest {
+    fn vector(&self, number: u8, into: &mut [u8]) -> Result {
+        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
+        into.copy_from_slice(&vectors.ymm[usize::from(number)][..into.len()]);
+        Ok(())
+    }
+    fn set_vector(&mut self, number: u8, from: &[u8], rest: Rest) -> Result {
+        let vectors = self.state.vectors.as_mut().ok_or(Fault::Unhandleable)?;
+        let register = &mut vectors.ymm[usize::from(number)];
+        register[..from.len()].copy_from_slice(from);
+        if rest == Rest::Cleared {
+            register[from.len()..].fill(0);
+        }
+        Ok(())
+    }
+    fn mmx(&self, number: u8) -> Result<u64> {
+        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
+        if vectors.has_pending_exception() {
+            let vector = 16;
+            return Err(Exception {
+                vector,
+                error_code: None,
+                cr2: None,
+            }
+            .into());
+        }
+        Ok(vectors.mmx(number))
+    }
+    fn set_mmx(&mut self, number: u8, value: u64) -> Result {
+        let vectors = self.state.vectors.as_mut().ok_or(Fault::Unhandleable)?;
+        vectors.enter_mmx();
+        vectors.set_mmx(number, value);
+        Ok(())
+    }
+    fn enter_mmx(&mut self) -> Result {
+        let vectors = self.state.vectors.as_mut().ok_or(Fault::Unhandleable)?;
+        vectors.enter_mmx();
+        Ok(())
+    }
+    fn mxcsr(&self) -> Result<u32> {
+        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
+        Ok(vectors.mxcsr())
+    }
+    fn set_mxcsr(&mut self, value: u32) -> Result {
+        let vectors = self.state.vectors.as_mut().ok_or(Fault::Unhandleable)?;
+        if value & !vectors.mxcsr_mask() != 0 {
+            return Err(Exception::protection(self.state.mode).into());
+        }
+        vectors.set_mxcsr(value);
+        Ok(())
+    }
+    #[cfg(target_arch = "x86_64")]
+    fn replay(&mut self, replay: &mut Replay) -> Result {
+        let native = self.native.clone().ok_or(Fault::Unhandleable)?;
+        let vectors = self.state.vectors.clone().ok_or(Fault::Unhandleable)?;
+        let mut native = native.borrow_mut();
+        let code = &replay.code[..replay.len.into()];
+        native.store(0, code);
+        native.store(code.len(), &[0x90; 16]);
+        native.store_window(&replay.buffer.0);
+        let mut cpu = Cpu::new();
+        cpu.gprs[0] = replay.rax;
+        cpu.gprs[1] = replay.rcx;
+        cpu.gprs[2] = replay.rdx;
+        cpu.gprs[3] = native.window();
+        cpu.rflags = replay.flags;
+        cpu.rip = native.code();
+        cpu.vectors = Some(vectors);
+        let before = cpu.gprs;
+        let ending = native.run(&mut cpu);
+        self.pending = matches!(ending.vector, 1 | 19)
+            .then_some(cpu.vectors)
+            .flatten();
+        if ending.vector != 1 {
+            let error_code = matches!(ending.vector, 13).then_some(ending.error);
+            let vector = ending.vector;
+            return Err(Exception {
+                vector,
+                error_code,
+                cr2: None,
+            }
+            .into());
+        }
+        assert_eq!(cpu.rip, native.code() + code.len() as u64);
+        assert_eq!(
+            before[3..],
+            cpu.gprs[3..],
+            "a replay changed other registers"
+        );
+        replay.rax = cpu.gprs[0];
+        replay.rcx = cpu.gprs[1];
+        replay.rdx = cpu.gprs[2];
+        replay.flags = cpu.rflags;
+        let len = replay.buffer.0.len();
+        replay
+            .buffer
+            .0
+            .copy_from_slice(&native.window_bytes()[..len]);
+        Ok(())
+    }
+    fn commit_replay(&mut self) {
+        self.state.vectors = Some(self.pending.take().expect("nothing was replayed"));
+    }
+}
 
 impl Ops for Guest {
     type Place = (u64, usize, Access);

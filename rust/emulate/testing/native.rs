@@ -7,6 +7,7 @@
 //! same handler with the state that it left. Branches, faults and code of 16, 32 and 64 bits are all
 //! the same to it.
 
+use super::vectors::Vectors;
 use crate::emulate::CodeWidth;
 use std::{
     ffi::c_void,
@@ -102,15 +103,6 @@ const PAGES: usize = 6;
 pub(crate) const WINDOW_LEN: usize = 3 * PAGE;
 /// The first of them.
 const WINDOW: usize = 2 * PAGE;
-
-/// The registers of a vector unit that tests compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Vectors {
-    /// The x87 state as FXSAVE has it: the first 160 bytes.
-    pub(crate) legacy: [u8; 160],
-    /// YMM registers.
-    pub(crate) ymm: [[u8; 32]; 16],
-}
 
 /// The state in which an instruction is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,7 +200,7 @@ fn exchange(signal: i32, context: *mut UContext) {
         context.ss = cpu.ss;
         if let Some(vectors) = &cpu.vectors {
             // SAFETY: The kernel's area for registers, in the standard format.
-            unsafe { vectors.put(context.fpu) };
+            unsafe { put(vectors, context.fpu) };
         }
     } else {
         for (from, to) in context.gprs.iter().zip(ORDER) {
@@ -229,7 +221,7 @@ fn exchange(signal: i32, context: *mut UContext) {
         };
         if let Some(vectors) = &mut cpu.vectors {
             // SAFETY: As above.
-            unsafe { vectors.take(context.fpu) };
+            unsafe { take(vectors, context.fpu) };
         }
         context.gprs.copy_from_slice(&shared.saved[..16]);
         context.rip = shared.saved[16];
@@ -241,57 +233,50 @@ fn exchange(signal: i32, context: *mut UContext) {
 }
 
 /// Offsets in the area for registers.
-const MXCSR: usize = 24;
 const XMM: usize = 160;
 const PRESENT: usize = 512;
 const YMM_HIGH: usize = 576;
 
-impl Vectors {
-    /// The state after initialisation.
-    pub(crate) fn new() -> Self {
-        let mut legacy = [0; 160];
-        legacy[..2].copy_from_slice(&0x37fu16.to_le_bytes());
-        legacy[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80u32.to_le_bytes());
-        legacy[MXCSR + 4..MXCSR + 8].copy_from_slice(&0x2ffffu32.to_le_bytes());
-        Self {
-            legacy,
-            ymm: [[0; 32]; 16],
+/// Writes registers to an area of the kernel's.
+unsafe fn put(vectors: &Vectors, area: *mut u8) {
+    // SAFETY: The caller's area has 832 bytes at least, as AVX is on.
+    unsafe {
+        std::ptr::copy_nonoverlapping(vectors.legacy.as_ptr(), area, 160);
+        for (n, ymm) in vectors.ymm.iter().enumerate() {
+            std::ptr::copy_nonoverlapping(ymm.as_ptr(), area.add(XMM + 16 * n), 16);
+            let high = area.add(YMM_HIGH + 16 * n);
+            std::ptr::copy_nonoverlapping(ymm.as_ptr().add(16), high, 16);
         }
+        *area.add(PRESENT) |= 7;
     }
+}
 
-    /// Writes the registers to an area.
-    unsafe fn put(&self, area: *mut u8) {
-        // SAFETY: The caller's area has 832 bytes at least, as AVX is on.
-        unsafe {
-            std::ptr::copy_nonoverlapping(self.legacy.as_ptr(), area, 160);
-            for (n, ymm) in self.ymm.iter().enumerate() {
-                std::ptr::copy_nonoverlapping(ymm.as_ptr(), area.add(XMM + 16 * n), 16);
-                let high = area.add(YMM_HIGH + 16 * n);
-                std::ptr::copy_nonoverlapping(ymm.as_ptr().add(16), high, 16);
-            }
-            *area.add(PRESENT) |= 7;
+/// Reads registers from an area, and leaves it such that this process can go on.
+unsafe fn take(vectors: &mut Vectors, area: *mut u8) {
+    // SAFETY: As above.
+    unsafe {
+        let present = *area.add(PRESENT);
+        std::ptr::copy_nonoverlapping(area, vectors.legacy.as_mut_ptr(), 160);
+        if present & 1 == 0 {
+            // Mind MXCSR, which is always there.
+            vectors.reset_x87();
         }
-    }
-
-    /// Reads the registers from an area, and leaves it such that this process can go on.
-    unsafe fn take(&mut self, area: *mut u8) {
-        // SAFETY: As above.
-        unsafe {
-            let present = *area.add(PRESENT);
-            std::ptr::copy_nonoverlapping(area, self.legacy.as_mut_ptr(), 160);
-            for (n, ymm) in self.ymm.iter_mut().enumerate() {
-                std::ptr::copy_nonoverlapping(area.add(XMM + 16 * n), ymm.as_mut_ptr(), 16);
-                let high = area.add(YMM_HIGH + 16 * n);
-                if present & 4 != 0 {
-                    std::ptr::copy_nonoverlapping(high, ymm.as_mut_ptr().add(16), 16);
-                } else {
-                    ymm[16..].fill(0);
-                }
+        for (n, ymm) in vectors.ymm.iter_mut().enumerate() {
+            let (low, high) = ymm.split_at_mut(16);
+            if present & 2 != 0 {
+                std::ptr::copy_nonoverlapping(area.add(XMM + 16 * n), low.as_mut_ptr(), 16);
+            } else {
+                low.fill(0);
             }
-            let fresh = Self::new();
-            std::ptr::copy_nonoverlapping(fresh.legacy.as_ptr(), area, 160);
-            *area.add(PRESENT) |= 3;
+            if present & 4 != 0 {
+                std::ptr::copy_nonoverlapping(area.add(YMM_HIGH + 16 * n), high.as_mut_ptr(), 16);
+            } else {
+                high.fill(0);
+            }
         }
+        let fresh = Vectors::new();
+        std::ptr::copy_nonoverlapping(fresh.legacy.as_ptr(), area, 160);
+        *area.add(PRESENT) |= 3;
     }
 }
 

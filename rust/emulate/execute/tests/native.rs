@@ -41,10 +41,16 @@ use crate::emulate::{
         },
         new_seed,
         oracle_bits,
+        vectors::Vectors,
         Random, //
     },
     width::Width,
     AddressSize, //
+};
+
+use std::{
+    cell::RefCell,
+    rc::Rc, //
 };
 
 mod generate;
@@ -175,7 +181,7 @@ const LOCAL_TABLE: u64 = 0xffe0_0000;
 
 /// The processor, and a guest that sees what a process on it sees.
 struct Bench {
-    native: Native,
+    native: Rc<RefCell<Native>>,
     template: Guest,
     /// What memory holds before an instruction.
     memory: Vec<u8>,
@@ -289,7 +295,7 @@ impl Bench {
             },
         );
         Self {
-            native,
+            native: Rc::new(RefCell::new(native)),
             template,
             memory,
             selectors,
@@ -332,8 +338,10 @@ impl Bench {
         guest.state.rflags = recipe.flags | 0x202 | TF;
         guest.rip = match recipe.code {
             CodeWidth::Bits16 => recipe.offset,
-            _ => self.native.code() + recipe.offset,
+            _ => self.native.borrow().code() + recipe.offset,
         };
+        guest.state.vectors = recipe.vectors.clone();
+        guest.native = Some(self.native.clone());
         let cpu = Cpu {
             gprs: recipe.gprs,
             rip: guest.rip,
@@ -342,7 +350,7 @@ impl Bench {
             ss: data,
             ds: data,
             es: data,
-            vectors: None,
+            vectors: recipe.vectors.clone(),
         };
         (guest, cpu)
     }
@@ -401,7 +409,7 @@ fn compare(bench: &mut Bench, recipe: &Recipe) -> std::result::Result<bool, Stri
         Err(Refusal::Undefined) => {}
         _ => return Ok(false),
     }
-    let window = bench.native.window();
+    let window = bench.native.borrow().window();
     let mut memory = bench.memory.clone();
     for (at, bytes) in &recipe.puts {
         memory[*at..*at + bytes.len()].copy_from_slice(bytes);
@@ -415,11 +423,12 @@ fn compare(bench: &mut Bench, recipe: &Recipe) -> std::result::Result<bool, Stri
         return Ok(false);
     }
 
-    bench.native.store_window(&memory[..2 * PAGE]);
+    let mut native = bench.native.borrow_mut();
+    native.store_window(&memory[..2 * PAGE]);
     let offset = recipe.offset as usize;
-    bench.native.store(offset, bytes);
-    bench.native.store(offset + len, &[0x90; 16]);
-    let truth = bench.native.run(&mut cpu);
+    native.store(offset, bytes);
+    native.store(offset + len, &[0x90; 16]);
+    let truth = native.run(&mut cpu);
 
     let insn = decoded.ok();
     let fault = ending.vector != 1;
@@ -470,7 +479,7 @@ fn compare(bench: &mut Bench, recipe: &Recipe) -> std::result::Result<bool, Stri
             }
         }
         let ours = guest.bytes(window, WINDOW_LEN);
-        let theirs = bench.native.window_bytes();
+        let theirs = native.window_bytes();
         if ours != theirs && result != Some(undefined::Result::Memory) {
             let at = ours.iter().zip(theirs).position(|(a, b)| a != b).unwrap();
             let part = |memory: &[u8]| {
@@ -480,6 +489,12 @@ fn compare(bench: &mut Bench, recipe: &Recipe) -> std::result::Result<bool, Stri
                 u64::from_le_bytes(bytes)
             };
             check(&format!("memory at {at:x}"), part(&ours), part(theirs));
+        }
+    }
+    if let (Some(ours), Some(theirs)) = (&guest.state.vectors, &cpu.vectors) {
+        let (ours, theirs) = (ours.comparable(), theirs.comparable());
+        if ending.vector == truth.vector && ours != theirs {
+            differences.push(ours.differences(&theirs));
         }
     }
     if differences.is_empty() {
@@ -498,8 +513,9 @@ fn may_be_made(bench: &Bench, call: &Call) -> bool {
         Call::CompareExchange(at, len) => at % 64 + len as u64 <= 64,
         // The rest of the process is not to be touched.
         Call::Translate(at, len, _) => {
-            let arena = bench.native.arena();
-            let first = bench.native.code() + PAGE as u64;
+            let native = bench.native.borrow();
+            let arena = native.arena();
+            let first = native.code() + PAGE as u64;
             (first..arena.end - len as u64).contains(&at)
         }
         // What the system has in its table.
@@ -551,6 +567,16 @@ fn run(code: CodeWidth, pick: Pick, seed: u64, cases: u32) {
 }
 
 #[test]
+fn vectors_agree_with_processor_in_64_bit_mode() {
+    run(CodeWidth::Bits64, Pick::Vector, 0, 50_000);
+}
+
+#[test]
+fn vectors_agree_with_processor_in_32_bit_mode() {
+    run(CodeWidth::Bits32, Pick::Vector, 0, 20_000);
+}
+
+#[test]
 fn agrees_with_processor_in_64_bit_mode() {
     run(CodeWidth::Bits64, Pick::Any, 0, 100_000);
 }
@@ -572,6 +598,7 @@ fn agrees_with_processor_for_long() {
     let cases = std::env::var("CASES").map_or(5_000_000, |cases| cases.parse().unwrap());
     for code in [CodeWidth::Bits64, CodeWidth::Bits32, CodeWidth::Bits16] {
         run(code, Pick::Any, seed, cases);
+        run(code, Pick::Vector, seed, cases);
     }
 }
 
@@ -628,21 +655,24 @@ fn probe() {
             gprs: [0; 16],
             flags: 0,
             puts: Vec::new(),
+            vectors: None,
         };
         let base = match code {
-            CodeWidth::Bits16 => bench.native.code(),
+            CodeWidth::Bits16 => bench.native.borrow().code(),
             _ => 0,
         };
         let names = [
             "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
             "r12", "r13", "r14", "r15",
         ];
-        recipe.gprs[RSP] = bench.native.window() + 0x800 - base;
+        recipe.gprs[RSP] = bench.native.borrow().window() + 0x800 - base;
         for word in words {
             let (name, value) = word.split_once('=').unwrap();
             // An offset in the window.
             let value = match value.strip_prefix('w') {
-                Some(rest) => bench.native.window() - base + u64::from_str_radix(rest, 16).unwrap(),
+                Some(rest) => {
+                    bench.native.borrow().window() - base + u64::from_str_radix(rest, 16).unwrap()
+                }
                 None => u64::from_str_radix(value, 16).unwrap(),
             };
             match names.iter().position(|n| *n == name) {
@@ -652,12 +682,11 @@ fn probe() {
         }
         println!("{line}: {:#?}", compare(&mut bench, &recipe));
         let (_, mut cpu) = bench.set_up(&recipe);
-        bench.native.store_window(&bench.memory.clone()[..2 * PAGE]);
-        bench.native.store(0, &recipe.bytes);
-        let ending = bench.native.run(&mut cpu);
-        println!(
-            "{ending:x?} rip +{:x} {cpu:x?}",
-            cpu.rip.wrapping_sub(bench.native.code())
-        );
+        let mut native = bench.native.borrow_mut();
+        native.store_window(&bench.memory[..2 * PAGE]);
+        native.store(0, &recipe.bytes);
+        let ending = native.run(&mut cpu);
+        let moved = cpu.rip.wrapping_sub(native.code());
+        println!("{ending:x?} rip +{moved:x} {cpu:x?}");
     }
 }

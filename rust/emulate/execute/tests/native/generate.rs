@@ -11,8 +11,10 @@ use iced_x86::{
 /// Which instructions to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pick {
-    /// All of them.
+    /// Those of the integer unit, mostly.
     Any,
+    /// Those of the x87 and vector units.
+    Vector,
 }
 
 /// An instruction and the state in which it is executed.
@@ -26,6 +28,7 @@ pub(super) struct Recipe {
     pub(super) flags: u64,
     /// Bytes put in memory at an offset.
     pub(super) puts: Vec<(usize, Vec<u8>)>,
+    pub(super) vectors: Option<Box<Vectors>>,
 }
 
 /// Whether a process may execute the instruction and can be compared afterwards.
@@ -148,6 +151,120 @@ impl Random {
     }
 }
 
+impl Random {
+    /// An x87, MMX or vector instruction.
+    fn vector(&mut self, code: CodeWidth) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(20);
+        if self.below(8) == 0 {
+            bytes.push(self.pick(&[0x26, 0x2e, 0x36, 0x3e, 0x67]));
+        }
+        let opcode = |random: &mut Self| match random.below(3) {
+            0 => random.pick(&[
+                0x10, 0x11, 0x12, 0x13, 0x16, 0x17, 0x28, 0x29, 0x6e, 0x6f, 0x7e, 0x7f,
+            ]),
+            1 => 0x50 + (random.next() % 0xb0) as u8,
+            _ => random.byte(),
+        };
+        match self.below(8) {
+            0 | 1 => {
+                if self.below(8) == 0 {
+                    bytes.push(0x66);
+                }
+                bytes.push(0xd8 + self.below(8) as u8);
+            }
+            2..=4 => {
+                let prefix: &[u8] = self.pick(&[&[][..], &[0x66], &[0xf3], &[0xf2], &[0x66, 0xf2]]);
+                bytes.extend(prefix);
+                if code == CodeWidth::Bits64 && self.below(2) == 0 {
+                    bytes.push(0x40 + self.below(16) as u8);
+                }
+                bytes.push(0x0f);
+                match self.below(4) {
+                    0 => bytes.extend([0x38, self.byte()]),
+                    1 => bytes.extend([0x3a, self.byte() & 0x7f]),
+                    _ => {
+                        let opcode = opcode(self);
+                        bytes.push(opcode);
+                    }
+                }
+            }
+            5 => {
+                let opcode = opcode(self);
+                bytes.extend([0xc5, self.byte() | 0x80, opcode]);
+            }
+            _ => {
+                let map = 1 + self.below(3) as u8;
+                let opcode = match map {
+                    1 => opcode(self),
+                    _ => self.byte() & 0xbf,
+                };
+                let none = if self.below(2) == 0 { 0x78 } else { 0 };
+                bytes.extend([
+                    0xc4,
+                    self.byte() & 0xe0 | 0xc0 | map,
+                    self.byte() | none,
+                    opcode,
+                ]);
+            }
+        }
+        bytes.push(self.byte());
+        bytes.extend(self.next().to_le_bytes());
+        bytes.truncate(15);
+        bytes
+    }
+
+    /// States of the x87 and vector units.
+    fn vectors(&mut self) -> Vectors {
+        let mut vectors = Vectors::new();
+        for ymm in &mut vectors.ymm {
+            match self.below(4) {
+                0 => ymm.fill_with(|| self.byte()),
+                1 => ymm.fill_with(|| self.pick(&[0, 0, 0x80, 0x3f, 0xff, 1])),
+                2 => {
+                    for part in ymm.chunks_mut(4) {
+                        let number = self.below(1000) as f32 / 8.0 - 60.0;
+                        part.copy_from_slice(&number.to_le_bytes());
+                    }
+                }
+                _ => {
+                    for part in ymm.chunks_mut(8) {
+                        let number = self.below(1000) as f64 / 8.0 - 60.0;
+                        part.copy_from_slice(&number.to_le_bytes());
+                    }
+                }
+            }
+        }
+        for st in vectors.legacy[32..].chunks_mut(16) {
+            st[..8].copy_from_slice(&(self.next() | 1 << 63).to_le_bytes());
+            st[8..10].copy_from_slice(&(0x3ff0 + self.below(32) as u16).to_le_bytes());
+            if self.below(4) == 0 {
+                st[..10].fill_with(|| self.byte());
+            }
+        }
+        // Rounding, precision, tags, and now and then exceptions that are not masked.
+        vectors.legacy[1] = self.pick(&[3, 3, 2, 0, 7, 0xb, 0xf]);
+        vectors.legacy[3] = self.byte() & 0x7f;
+        let any = self.byte();
+        vectors.legacy[4] = self.pick(&[0, 0xff, 0xff, any]);
+        if self.below(8) == 0 {
+            vectors.legacy[0] = self.byte() & 0x3f | 0x40;
+            vectors.legacy[2] = self.byte() & 0x7f;
+            if vectors.has_pending_exception() {
+                // ES and B.
+                vectors.legacy[2] |= 0x80;
+                vectors.legacy[3] |= 0x80;
+            }
+        }
+        let mxcsr = match self.below(8) {
+            0 => self.next() as u32 & 0xffff,
+            1 => 0x1f80 | self.next() as u32 & 0xe07f,
+            _ => 0x1f80,
+        };
+        vectors.set_mxcsr(mxcsr);
+        vectors
+    }
+}
+
 /// What memory holds before an instruction.
 pub(super) fn memory() -> Vec<u8> {
     let mut random = Random(0);
@@ -165,7 +282,9 @@ impl Recipe {
         let mut random = Random(seed);
         let bytes = match pick {
             Pick::Any => random.any(code),
+            Pick::Vector => random.vector(code),
         };
+        let vectors = Some(Box::new(random.vectors()));
         let mut gprs = [0; 16];
         gprs.fill_with(|| random.operand());
         let mut recipe = Self {
@@ -175,6 +294,7 @@ impl Recipe {
             gprs,
             flags: random.next() & (STATUS | DF) | if random.below(16) == 0 { AC } else { 0 },
             puts: Vec::new(),
+            vectors,
         };
         recipe.aim(bench, &mut random);
         recipe
@@ -182,10 +302,10 @@ impl Recipe {
 
     /// Sets registers and displacements so that memory operands are in the window.
     fn aim(&mut self, bench: &Bench, random: &mut Random) {
-        let window = bench.native.window();
+        let window = bench.native.borrow().window();
         // What an address has to be, given the segment's base.
         let base = match self.code {
-            CodeWidth::Bits16 => bench.native.code(),
+            CodeWidth::Bits16 => bench.native.borrow().code(),
             _ => 0,
         };
         self.gprs[RSP] = window.wrapping_add(random.place()) - base;
@@ -225,7 +345,7 @@ impl Recipe {
         let place = random.place();
         if let Rm::Memory(address) = insn.rm {
             let target = window.wrapping_add(place) - base;
-            self.aim_address(&insn, &address, target, bench.native.code());
+            self.aim_address(&insn, &address, target, bench.native.borrow().code());
         }
         if random.below(4) != 0 {
             self.aim_far(bench, random, &insn, place);
@@ -243,16 +363,16 @@ impl Recipe {
         // A place in the code page, as the segment counts it.
         let mut offset = random.below(PAGE) as u64;
         if selector & 4 == 0 {
-            offset += bench.native.code();
+            offset += bench.native.borrow().code();
         }
         let width = insn.operand_size;
         let base = match self.code {
-            CodeWidth::Bits16 => bench.native.code(),
+            CodeWidth::Bits16 => bench.native.borrow().code(),
             _ => 0,
         };
         let stack = (self.gprs[RSP] & u64::from(u32::MAX))
             .wrapping_add(base)
-            .wrapping_sub(bench.native.window());
+            .wrapping_sub(bench.native.borrow().window());
         let mut items = Vec::new();
         let mut item = |value: u64, width: Width| {
             items.extend(&value.to_le_bytes()[..width.bytes()]);

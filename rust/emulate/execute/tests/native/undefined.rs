@@ -70,9 +70,14 @@ pub(super) fn after_fault(insn: &Decoded) -> bool {
     insn.is_legacy() && insn.map == Map::One && (frame || far)
 }
 
-/// Whether processors differ in which of two operands faults: those with fast REP CMPSB.
+/// Whether processors differ in which part of memory faults: those with fast REP CMPSB, and x87
+/// environments.
 pub(super) fn order(insn: &Decoded) -> bool {
-    insn.map == Map::One && insn.opcode == 0xa6 && insn.prefixes.repeat == Repeat::F3
+    match (insn.map, insn.opcode) {
+        (Map::One, 0xa6) => insn.prefixes.repeat == Repeat::F3,
+        (Map::One, 0xd9 | 0xdd) => matches!(insn.digit(), 4 | 6),
+        _ => false,
+    }
 }
 
 /// A result that is undefined.
