@@ -7,6 +7,8 @@
 //! failure names its seed and the instruction, there is nothing in it to shrink, and a hundred
 //! thousand cases take seconds.
 
+#[cfg(test)]
+pub(crate) mod binaries;
 pub(crate) mod guest;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod native;

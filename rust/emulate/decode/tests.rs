@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::emulate::testing::{
+    binaries,
     new_seed,
     oracle_bits,
     Random, //
@@ -253,6 +254,35 @@ fn agrees_with_oracle() {
 #[ignore = "takes minutes"]
 fn agrees_with_oracle_for_long() {
     run(new_seed(), 10_000_000);
+}
+
+/// Compares what is at the instructions of some code, as code for either vendor, and the same bytes
+/// as code of other widths.
+fn check_code(text: &[u8], most: usize) -> usize {
+    binaries::sweep(text, most, |bytes, _| {
+        for vendor in [Vendor::Amd, Vendor::Intel] {
+            for code in [CodeWidth::Bits64, CodeWidth::Bits32, CodeWidth::Bits16] {
+                check(bytes, code, vendor);
+            }
+        }
+    })
+}
+
+#[test]
+fn agrees_with_oracle_on_this_program() {
+    let count = check_code(&binaries::own(), 50_000);
+    assert_eq!(count, 50_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn agrees_with_oracle_on_what_is_installed() {
+    let mut count = 0;
+    for text in binaries::installed() {
+        count += check_code(&text, 10_000);
+    }
+    println!("{count} instructions");
+    assert!(count > 1_000_000, "{count}");
 }
 
 /// Every opcode with these ModRM bytes and every prefix that selects another meaning or size.

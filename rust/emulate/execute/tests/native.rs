@@ -28,6 +28,7 @@ use crate::emulate::{
         TableState, //
     },
     testing::{
+        binaries,
         guest::Region,
         native::{
             Cpu,
@@ -188,6 +189,8 @@ struct Bench {
     /// Selectors of the segments in the local table; none if there is no such table.
     selectors: Vec<u16>,
     locals: Vec<Local>,
+    /// Instructions of programs.
+    found: Vec<Vec<u8>>,
 }
 
 impl Bench {
@@ -300,6 +303,7 @@ impl Bench {
             memory,
             selectors,
             locals,
+            found: Vec::new(),
         }
     }
 
@@ -531,7 +535,11 @@ fn may_be_made(bench: &Bench, call: &Call) -> bool {
 
 /// Compares `cases` instructions, of which a good part must be executable.
 fn run(code: CodeWidth, pick: Pick, seed: u64, cases: u32) {
-    let mut bench = Bench::new();
+    run_on(&mut Bench::new(), code, pick, seed, cases);
+}
+
+/// As [`run`].
+fn run_on(bench: &mut Bench, code: CodeWidth, pick: Pick, seed: u64, cases: u32) {
     if code == CodeWidth::Bits16 && bench.selectors.is_empty() {
         println!("this kernel has no local descriptor tables: 16-bit code is not compared");
         return;
@@ -541,10 +549,10 @@ fn run(code: CodeWidth, pick: Pick, seed: u64, cases: u32) {
     let mut wrong = std::collections::BTreeMap::new();
     for n in 0..cases {
         let seed = seed.wrapping_add(n.into());
-        let recipe = Recipe::new(&bench, code, pick, seed);
+        let recipe = Recipe::new(bench, code, pick, seed);
         let insn = decode(&recipe.bytes, code, vendor());
         let key = insn.map_or(0, |i| (i.map as u32) << 8 | u32::from(i.opcode));
-        match compare(&mut bench, &recipe) {
+        match compare(bench, &recipe) {
             Ok(false) => {}
             Ok(true) => {
                 compared += 1;
@@ -600,6 +608,33 @@ fn agrees_with_processor_for_long() {
         run(code, Pick::Any, seed, cases);
         run(code, Pick::Vector, seed, cases);
     }
+}
+
+#[test]
+fn agrees_with_processor_on_this_program() {
+    let mut bench = Bench::new();
+    let found = &mut bench.found;
+    binaries::sweep(&binaries::own(), 30_000, |bytes, len| found.push(bytes[..len].to_vec()));
+    run_on(&mut bench, CodeWidth::Bits64, Pick::Found, 0, 30_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn agrees_with_processor_on_what_is_installed() {
+    let (mut bench, mut count) = (Bench::new(), 0);
+    for text in binaries::installed() {
+        let found = &mut bench.found;
+        found.clear();
+        let most = binaries::sweep(&text, 10_000, |bytes, len| {
+            found.push(bytes[..len].to_vec())
+        });
+        if most > 1_000 {
+            run_on(&mut bench, CodeWidth::Bits64, Pick::Found, 0, most as u32);
+            count += most;
+        }
+    }
+    println!("{count} instructions");
+    assert!(count > 1_000_000, "{count}");
 }
 
 /// F3 90 is PAUSE only while the register is RAX; with REX.B it exchanges.

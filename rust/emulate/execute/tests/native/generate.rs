@@ -15,6 +15,8 @@ pub(super) enum Pick {
     Any,
     /// Those of the x87 and vector units.
     Vector,
+    /// Those of [`Bench::found`], one after the other.
+    Found,
 }
 
 /// An instruction and the state in which it is executed.
@@ -283,6 +285,7 @@ impl Recipe {
         let bytes = match pick {
             Pick::Any => random.any(code),
             Pick::Vector => random.vector(code),
+            Pick::Found => bench.found[seed as usize % bench.found.len()].clone(),
         };
         let vectors = Some(Box::new(random.vectors()));
         let mut gprs = [0; 16];
