@@ -70,8 +70,8 @@ pub(crate) mod vex;
 pub(crate) mod width;
 pub(crate) mod x87;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 
 /// The longest instruction in bytes; one more byte is a #GP (AMD APM volume 3, section 1.1).
 pub(crate) const MAX_INSN_LEN: usize = 15;

@@ -14,6 +14,15 @@ pub(crate) mod evtchn;
 // It has no model, and takes its words from pages that are not loom's.
 #[cfg(not(loom))]
 pub(crate) mod gnttab;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz {
+    //! What fuzzers call; see `tools/fuzz`.
+
+    /// Decodes and executes an instruction that `data` holds.
+    pub fn emulate(data: &[u8]) {
+        crate::emulate::testing::fuzz::emulate(data);
+    }
+}
 pub(crate) mod hw {
     //! Only the part without hardware.
     pub(crate) mod state;

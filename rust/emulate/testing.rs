@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 pub(crate) mod binaries;
+pub(crate) mod fuzz;
 pub(crate) mod guest;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod native;

@@ -58,7 +58,7 @@ def strip_comments(text):
     return token.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
 
 
-TEST_ONLY = re.compile(r"#\[cfg\((?:all\()?(?:test|loom)\b[^\n]*\]")
+TEST_ONLY = re.compile(r"#\[cfg\((?:(?:all\()?(?:test|loom)\b|any\(test, fuzzing\))[^\n]*\]")
 TEST_FILE = re.compile(
     TEST_ONLY.pattern + r"\s*(?:#\[[^\n]*\]\s*)*(?:pub(?:\([^)]*\))? )?mod (\w+);"
 )

@@ -41,6 +41,23 @@ suite_host() {
 	in_checkout --chdir "$CHECKOUT/tools" -- cargo test --workspace --locked --no-fail-fast
 }
 
+# What takes long of it: other seeds each time, and the code of all programs of the build root.
+suite_host_long() {
+	in_checkout --chdir "$CHECKOUT/tools" -- cargo test --locked --no-fail-fast -p oxen-host-tests -- --ignored
+}
+
+# A fuzz target for some minutes.
+suite_fuzz() {
+	printf 'TAP version 13\n1..1\n'
+	if in_checkout --env "CARGO_TARGET_DIR=$BUILD/cargo-fuzz" --chdir "$BUILD" -- \
+		"$CHECKOUT/tools/fuzz/run" "$1" -max_total_time=300 -print_final_stats=1; then
+		echo "ok 1 fuzz: $1"
+	else
+		echo "not ok 1 fuzz: $1"
+		return 1
+	fi
+}
+
 # The same rooms under loom, which tries every order of what several threads do.
 suite_loom() {
 	in_checkout --env "CARGO_TARGET_DIR=$BUILD/cargo-loom" --env RUSTFLAGS="--cfg loom" \
@@ -141,7 +158,7 @@ suite_run() {
 
 # Prints the names of the suites that there are with a flavour of the kernel.
 suite_names() {
-	printf '%s\n' lab lint host loom run sleep ending
+	printf '%s\n' lab lint host loom host-long fuzz run sleep ending
 	[ "$1" = stock ] || echo kunit
 	make -s -C "$CHECKOUT/selftests" list | sed 's/^/selftest-/'
 }
@@ -151,7 +168,7 @@ machine_wanted() {
 	local name
 	[ -n "${ONLY:-}" ] || return 0
 	for name in $ONLY; do
-		case $name in lab | lint | host | loom) ;; *) return 0 ;; esac
+		case $name in lab | lint | host | loom | host-long | fuzz) ;; *) return 0 ;; esac
 	done
 	return 1
 }
@@ -213,6 +230,10 @@ run_tests() {
 	suite lint lint
 	suite host suite_host
 	suite loom suite_loom
+	if [ "$long" = long ]; then
+		suite host-long suite_host_long
+		suite fuzz suite_fuzz emulate
+	fi
 	! machine_wanted || run_machine_suites "$flavour"
 
 	in_checkout -- "$LAB/collect.py" "$TEST/summary" "${SUITES[@]}" >&2 || failed=1

@@ -16,6 +16,11 @@ use crate::emulate::{
     },
     prefix::Segment,
     testing::{
+        fuzz::{
+            any_guest,
+            changes,
+            is_string, //
+        },
         guest::{
             attributes,
             Call,
@@ -463,28 +468,6 @@ fn locked_instructions_compare() {
     }
 }
 
-/// A guest in some state, for any instruction.
-fn any_guest(random: &mut Random, code: CodeWidth) -> Guest {
-    let mut guest = Guest::flat(code);
-    guest.state.gprs.fill_with(|| match random.below(4) {
-        0 => random.next(),
-        1 => random.next() & 0xffff,
-        2 => random.next() & 0xffff_ffff,
-        _ => (random.next() % 16).wrapping_sub(8),
-    });
-    guest.state.rflags = random.next();
-    guest.rip = random.next();
-    if random.below(2) == 0 {
-        guest.state.mode = random.pick(&[Mode::Real, Mode::Virtual8086, Mode::Protected]);
-        for state in &mut guest.state.segments {
-            state.base = random.next() & 0xffff_ffff;
-            state.limit = random.next() as u32;
-            state.attributes = random.next() as u16;
-        }
-    }
-    guest
-}
-
 /// Calls `check` with `cases` random guests and instructions.
 fn run(cases: u64, check: impl Fn(&mut Random, CodeWidth, &mut Guest, &[u8])) {
     for seed in 0..cases {
@@ -504,14 +487,7 @@ fn order_of_calls() {
         let before = guest.state.clone();
         let result = emulate_one(guest, bytes, code);
         assert!(guest.calls.len() <= 4 * string::BATCH as usize);
-        let string = matches!(
-            decode(bytes, code, Vendor::Amd),
-            Ok(Decoded {
-                map: Map::One,
-                opcode: 0x6c..=0x6f | 0xa4..=0xa7 | 0xaa..=0xaf,
-                ..
-            })
-        );
+        let string = decode(bytes, code, Vendor::Amd).is_ok_and(|insn| is_string(&insn));
         if let Ok(Done::Again) = result {
             assert!(string);
         }
@@ -556,14 +532,6 @@ fn has_frame(bytes: &[u8], code: CodeWidth) -> bool {
         (Map::One, 0xff) => matches!(insn.digit(), 3 | 5),
         _ => false,
     }
-}
-
-/// Whether a call changes something.
-fn changes(call: &Call) -> bool {
-    !matches!(
-        call,
-        Call::Translate(..) | Call::TranslateSystem(..) | Call::Read(..) | Call::PortRead(..)
-    )
 }
 
 /// If any call fails, nothing of the instruction has happened (requirement E-6), and the same

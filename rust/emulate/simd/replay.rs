@@ -125,7 +125,8 @@ pub(super) fn translate<O: Ops>(
     };
     match aligned {
         true => cx.memory_aligned(ops, len, shape.access),
-        false => cx.memory_bytes(ops, len, len, shape.access),
+        // What #AC is about is the alignment of 16 bytes also where there are more.
+        false => cx.memory_bytes(ops, len, len.min(16), shape.access),
     }
 }
 

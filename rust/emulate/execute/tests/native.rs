@@ -24,8 +24,7 @@ use crate::emulate::{
         Feature,
         SegmentState,
         Software,
-        SystemSegment,
-        TableState, //
+        SystemSegment, //
     },
     testing::{
         binaries,
@@ -45,8 +44,7 @@ use crate::emulate::{
         vectors::Vectors,
         Random, //
     },
-    width::Width,
-    AddressSize, //
+    width::Width, //
 };
 
 use std::{
@@ -614,7 +612,9 @@ fn agrees_with_processor_for_long() {
 fn agrees_with_processor_on_this_program() {
     let mut bench = Bench::new();
     let found = &mut bench.found;
-    binaries::sweep(&binaries::own(), 30_000, |bytes, len| found.push(bytes[..len].to_vec()));
+    binaries::sweep(&binaries::own(), 30_000, |bytes, len| {
+        found.push(bytes[..len].to_vec())
+    });
     run_on(&mut bench, CodeWidth::Bits64, Pick::Found, 0, 30_000);
 }
 
