@@ -28,6 +28,7 @@
 
 pub(crate) mod address;
 pub(crate) mod alu;
+pub(crate) mod area;
 pub(crate) mod back;
 pub(crate) mod bcd;
 pub(crate) mod bits;

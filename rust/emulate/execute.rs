@@ -292,6 +292,7 @@ fn vector<O: Ops>(ops: &mut O, cx: &Context) -> Result {
             fpu_state::mxcsr(ops, cx)
         }
         (Encoding::Vex, ..) => simd::execute(ops, cx),
+        (Encoding::Evex, ..) => simd::evex::execute(ops, cx),
         _ => Err(Fault::Unhandleable),
     }
 }

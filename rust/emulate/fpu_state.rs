@@ -30,6 +30,8 @@ const CR4_OSFXSR: u64 = 1 << 9;
 const CR4_OSXSAVE: u64 = 1 << 18;
 /// XCR0: SSE and AVX state.
 const XCR0_AVX: u64 = 6;
+/// XCR0: and the three parts of AVX-512.
+const XCR0_AVX512: u64 = 0xe6;
 
 /// What an instruction works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(crate) enum Unit {
     Sse,
     /// Vectors, in VEX encodings.
     Avx,
+    /// Vectors, in EVEX encodings.
+    Avx512,
 }
 
 /// Makes sure that the guest has a unit switched on.
@@ -57,10 +61,14 @@ pub(crate) fn check<O: Ops>(ops: &O, unit: Unit) -> Result {
         Unit::X87 | Unit::Wait => true,
         Unit::Mmx => cr0 & CR0_EM == 0,
         Unit::Sse => cr0 & CR0_EM == 0 && ops.control(Control::Cr4)? & CR4_OSFXSR != 0,
-        Unit::Avx => {
+        Unit::Avx | Unit::Avx512 => {
+            let parts = match unit {
+                Unit::Avx => XCR0_AVX,
+                _ => XCR0_AVX512,
+            };
             ops.mode() == Mode::Protected
                 && ops.control(Control::Cr4)? & CR4_OSXSAVE != 0
-                && ops.extended_control(0)? & XCR0_AVX == XCR0_AVX
+                && ops.extended_control(0)? & parts == parts
         }
     };
     if !defined {

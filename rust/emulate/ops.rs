@@ -164,6 +164,8 @@ impl Exception {
     pub(crate) const UNDEFINED: Self = Self::plain(6);
     /// #NM.
     pub(crate) const NO_DEVICE: Self = Self::plain(7);
+    /// #MF: an x87 exception that is pending.
+    pub(crate) const X87: Self = Self::plain(16);
     /// #XM, also called #XF: an exception of a vector instruction on floating-point numbers.
     pub(crate) const NUMERIC: Self = Self::plain(19);
     /// #AC.
@@ -333,6 +335,10 @@ pub(crate) enum Feature {
     NullClearsBase,
     /// ADCX and ADOX.
     Adx,
+    /// Instructions of AVX-512 on bytes and words.
+    Avx512Bw,
+    /// Instructions of AVX-512 on vectors of 128 and 256 bits.
+    Avx512Vl,
     /// ANDN, BEXTR, BLSI, BLSMSK, BLSR and TZCNT. Without it TZCNT is BSF.
     Bmi1,
     /// BZHI, MULX, PDEP, PEXT, RORX, SARX, SHLX and SHRX.

@@ -2,7 +2,7 @@
 
 //! MMX and vector instructions.
 //!
-//! Moves ([`moves`]) are carried out here; what is left is replayed ([`replay`]), as far as its [`shape`]
+//! Moves ([`moves`], [`evex`]) are carried out here; what is left is replayed ([`replay`]), as far as its [`shape`]
 //! is known.
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     prefix::Repeat, //
 };
 
+pub(crate) mod evex;
 mod moves;
 pub(crate) mod replay;
 pub(crate) mod shape;

@@ -32,10 +32,13 @@ use crate::emulate::{
         Access,
         Exception,
         Fault,
+        Gpr,
         Ops,
         Rest,
         Result, //
     },
+    prefix::REX_X,
+    vex::Encoding,
     width::Width,
     CodeWidth, //
 };
@@ -146,22 +149,37 @@ fn check_encoding(insn: &Decoded, kind: Move) -> Result {
 pub(super) fn execute<O: Ops>(ops: &mut O, cx: &Context, kind: Move) -> Result {
     let shape = shape(&cx.insn).ok_or(Fault::Unhandleable)?;
     check_encoding(&cx.insn, kind)?;
-    fpu_state::check(ops, shape.unit)?;
     let len = shape.size.bytes(&cx.insn, cx.code == CodeWidth::Bits64);
+    run(ops, cx, kind, &shape, len)
+}
+
+/// Executes a move whose memory operand has `len` bytes and whose encoding is known to exist.
+///
+/// # Errors
+///
+/// As for [`execute`].
+pub(super) fn run<O: Ops>(
+    ops: &mut O,
+    cx: &Context,
+    kind: Move,
+    shape: &Shape,
+    len: usize,
+) -> Result {
+    fpu_state::check(ops, shape.unit)?;
     match kind {
-        Move::LoadMmx | Move::StoreMmx => mmx(ops, cx, &shape, len),
-        Move::Load => load(ops, cx, &shape, len),
-        Move::Store => store(ops, cx, &shape, len),
-        Move::LoadHalf(half) => load_half(ops, cx, &shape, half),
-        Move::StoreHalf(half) => store_half(ops, cx, &shape, half),
-        Move::Broadcast(element) => broadcast(ops, cx, &shape, element.into()),
+        Move::LoadMmx | Move::StoreMmx => mmx(ops, cx, shape, len),
+        Move::Load => load(ops, cx, shape, len),
+        Move::Store => store(ops, cx, shape, len),
+        Move::LoadHalf(half) => load_half(ops, cx, shape, half),
+        Move::StoreHalf(half) => store_half(ops, cx, shape, half),
+        Move::Broadcast(element) => broadcast(ops, cx, shape, element.into()),
     }
 }
 
 /// Returns what becomes of the upper part of a vector that is written.
 const fn rest(shape: &Shape) -> Rest {
     match shape.unit {
-        Unit::Avx => Rest::Cleared,
+        Unit::Avx | Unit::Avx512 => Rest::Cleared,
         _ => Rest::Kept,
     }
 }
@@ -191,8 +209,22 @@ fn part(buffer: &mut [u8; WIDEST], len: usize) -> Result<&mut [u8]> {
     buffer.get_mut(..len).ok_or(Fault::Unhandleable)
 }
 
+/// Returns the number of the vector register in ModRM.reg.
+fn reg(insn: &Decoded) -> u8 {
+    let high = if insn.vector.reg_high { 16 } else { 0 };
+    insn.reg().number() | high
+}
+
+/// Returns the number of the vector register in ModRM.rm, given its lower four bits. EVEX has the
+/// fifth in X.
+fn rm(insn: &Decoded, number: Gpr) -> u8 {
+    let evex = insn.vector.encoding == Encoding::Evex;
+    let high = evex && insn.prefixes.rex & REX_X != 0;
+    number.number() | if high { 16 } else { 0 }
+}
+
 fn load<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, len: usize) -> Result {
-    let number = cx.insn.reg().number();
+    let number = reg(&cx.insn);
     let mut buffer = [0; WIDEST];
     let bytes = part(&mut buffer, len)?;
     // If registers cannot be had, no device is to be read in vain.
@@ -202,7 +234,7 @@ fn load<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, len: usize) -> Result 
             let place = replay::translate(ops, cx, shape, len)?;
             ops.read(&place, bytes)?;
         }
-        (Rm::Register(from), General::No) => ops.vector(from.number(), bytes)?,
+        (Rm::Register(from), General::No) => ops.vector(rm(&cx.insn, from), bytes)?,
         (Rm::Register(from), _) => {
             let value = cx.register(from, general_width(len)).get(ops);
             copy(bytes, &value.to_le_bytes());
@@ -215,13 +247,13 @@ fn load<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, len: usize) -> Result 
 fn store<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, len: usize) -> Result {
     let mut buffer = [0; WIDEST];
     let bytes = part(&mut buffer, len)?;
-    ops.vector(cx.insn.reg().number(), bytes)?;
+    ops.vector(reg(&cx.insn), bytes)?;
     match (cx.insn.rm, shape.general) {
         (Rm::Memory(_), _) => {
             let place = replay::translate(ops, cx, shape, len)?;
             ops.write(&place, bytes)
         }
-        (Rm::Register(to), General::No) => set(ops, shape, to.number(), bytes),
+        (Rm::Register(to), General::No) => set(ops, shape, rm(&cx.insn, to), bytes),
         (Rm::Register(to), _) => {
             let mut value = [0; 8];
             copy(&mut value, bytes);
@@ -241,7 +273,7 @@ fn copy(to: &mut [u8], from: &[u8]) {
 }
 
 fn load_half<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, half: Half) -> Result {
-    let number = cx.insn.reg().number();
+    let number = reg(&cx.insn);
     let other = match cx.insn.is_legacy() {
         true => number,
         false => cx.insn.vector.register,
@@ -259,7 +291,7 @@ fn load_half<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, half: Half) -> Re
 
 fn store_half<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, half: Half) -> Result {
     let mut whole = [0; LEGACY];
-    ops.vector(cx.insn.reg().number(), &mut whole)?;
+    ops.vector(reg(&cx.insn), &mut whole)?;
     let place = replay::translate(ops, cx, shape, 8)?;
     let (low, high) = whole.split_at(8);
     match half {
@@ -269,7 +301,7 @@ fn store_half<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, half: Half) -> R
 }
 
 fn broadcast<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape, element: usize) -> Result {
-    let number = cx.insn.reg().number();
+    let number = reg(&cx.insn);
     let mut one = [0; LEGACY];
     let one = one.get_mut(..element).ok_or(Fault::Unhandleable)?;
     ops.vector(number, one)?;

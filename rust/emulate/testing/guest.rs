@@ -3,6 +3,7 @@
 //! A guest made of arrays.
 
 use crate::emulate::{
+    area,
     ops::{
         Access,
         CacheControl,
@@ -41,7 +42,10 @@ use super::native::{
     Cpu,
     Native, //
 };
-use super::vectors::Vectors;
+use super::vectors::{
+    Vectors,
+    LAYOUT, //
+};
 
 /// A call that the emulator made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,6 +264,20 @@ impl Guest {
         None
     }
 
+    /// The vector registers as XSAVE writes them.
+    fn area(&self) -> Result<Vec<u8>> {
+        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
+        Ok(vectors.as_area())
+    }
+
+    /// Changes the vector registers.
+    fn change(&mut self, change: impl FnOnce(&mut [u8]) -> Option<()>) -> Result {
+        let mut area = self.area()?;
+        change(&mut area).ok_or(Fault::Unhandleable)?;
+        self.state.vectors = Some(Box::new(Vectors::from_area(&area)));
+        Ok(())
+    }
+
     fn note(&mut self, call: Call) -> Result {
         self.calls.push(call);
         match self.fail {
@@ -391,54 +409,32 @@ fn index(register: Control) -> usize {
 
 impl Fpu for Guest {
     fn vector(&self, number: u8, into: &mut [u8]) -> Result {
-        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
-        into.copy_from_slice(&vectors.ymm[usize::from(number)][..into.len()]);
-        Ok(())
+        area::vector(&self.area()?, &LAYOUT, number, into).ok_or(Fault::Unhandleable)
     }
     fn set_vector(&mut self, number: u8, from: &[u8], rest: Rest) -> Result {
-        let vectors = self.state.vectors.as_mut().ok_or(Fault::Unhandleable)?;
-        let register = &mut vectors.ymm[usize::from(number)];
-        register[..from.len()].copy_from_slice(from);
-        if rest == Rest::Cleared {
-            register[from.len()..].fill(0);
-        }
-        Ok(())
+        self.change(|area| area::set_vector(area, &LAYOUT, number, from, rest))
     }
     fn mmx(&self, number: u8) -> Result<u64> {
-        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
-        if vectors.has_pending_exception() {
-            let vector = 16;
-            return Err(Exception {
-                vector,
-                error_code: None,
-                cr2: None,
-            }
-            .into());
+        let area = self.area()?;
+        if area::has_pending_exception(&area).unwrap() {
+            return Err(Exception::X87.into());
         }
-        Ok(vectors.mmx(number))
+        Ok(area::mmx(&area, number).unwrap())
     }
     fn set_mmx(&mut self, number: u8, value: u64) -> Result {
-        let vectors = self.state.vectors.as_mut().ok_or(Fault::Unhandleable)?;
-        vectors.enter_mmx();
-        vectors.set_mmx(number, value);
-        Ok(())
+        self.change(|area| area::set_mmx(area, number, value))
     }
     fn enter_mmx(&mut self) -> Result {
-        let vectors = self.state.vectors.as_mut().ok_or(Fault::Unhandleable)?;
-        vectors.enter_mmx();
-        Ok(())
+        self.change(area::enter_mmx)
     }
     fn mxcsr(&self) -> Result<u32> {
-        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
-        Ok(vectors.mxcsr())
+        Ok(area::mxcsr(&self.area()?).unwrap())
     }
     fn set_mxcsr(&mut self, value: u32) -> Result {
-        let vectors = self.state.vectors.as_mut().ok_or(Fault::Unhandleable)?;
-        if value & !vectors.mxcsr_mask() != 0 {
+        if value & !area::mxcsr_mask(&self.area()?).unwrap() != 0 {
             return Err(Exception::protection(self.state.mode).into());
         }
-        vectors.set_mxcsr(value);
-        Ok(())
+        self.change(|area| area::set_mxcsr(area, value))
     }
     #[cfg(target_arch = "x86_64")]
     fn replay(&mut self, replay: &mut Replay) -> Result {

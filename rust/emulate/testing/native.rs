@@ -8,7 +8,10 @@
 //! the same to it.
 
 use super::vectors::Vectors;
-use crate::emulate::CodeWidth;
+use crate::emulate::{
+    area::Layout,
+    CodeWidth, //
+};
 use std::{
     ffi::c_void,
     sync::{
@@ -138,6 +141,7 @@ struct Shared {
     cpu: *mut Cpu,
     ending: Ending,
     saved: [u64; 20],
+    layout: (Layout, u8),
 }
 
 /// The thread's signal stack and the pages.
@@ -147,6 +151,7 @@ pub(crate) struct Native {
     old_stack: AltStack,
     /// The first of this object's descriptors in the local table.
     first_descriptor: u32,
+    layout: (Layout, u8),
 }
 
 const STACK_LEN: usize = 1 << 18;
@@ -200,7 +205,7 @@ fn exchange(signal: i32, context: *mut UContext) {
         context.ss = cpu.ss;
         if let Some(vectors) = &cpu.vectors {
             // SAFETY: The kernel's area for registers, in the standard format.
-            unsafe { put(vectors, context.fpu) };
+            unsafe { put(vectors, &shared.layout, context.fpu) };
         }
     } else {
         for (from, to) in context.gprs.iter().zip(ORDER) {
@@ -221,7 +226,7 @@ fn exchange(signal: i32, context: *mut UContext) {
         };
         if let Some(vectors) = &mut cpu.vectors {
             // SAFETY: As above.
-            unsafe { take(vectors, context.fpu) };
+            unsafe { take(vectors, &shared.layout, context.fpu) };
         }
         context.gprs.copy_from_slice(&shared.saved[..16]);
         context.rip = shared.saved[16];
@@ -235,24 +240,55 @@ fn exchange(signal: i32, context: *mut UContext) {
 /// Offsets in the area for registers.
 const XMM: usize = 160;
 const PRESENT: usize = 512;
-const YMM_HIGH: usize = 576;
+
+/// Where the processor has the registers that have no fixed place, and which it has.
+fn layout() -> (Layout, u8) {
+    // SAFETY: The leaf is there, as AVX is on.
+    let offset = |part| unsafe { std::arch::x86_64::__cpuid_count(13, part).ebx as usize };
+    // SAFETY: Processes can read it, as the system has switched XSAVE on.
+    let on = unsafe { std::arch::x86_64::_xgetbv(0) };
+    let has_zmm = on & 0xe0 == 0xe0;
+    let of_zmm = |part| if has_zmm { offset(part) } else { 0 };
+    let layout = Layout {
+        avx: offset(2),
+        zmm_high: of_zmm(6),
+        zmm_16: of_zmm(7),
+    };
+    (layout, if has_zmm { 0xe7 } else { 7 })
+}
+
+/// The parts of vector register `number` in an area: which component each is in, its first byte, its
+/// offset (0 if it is not there) and its length.
+fn parts(layout: &Layout, number: usize) -> [(u8, usize, usize, usize); 3] {
+    let place = |base: usize, by: usize| if base == 0 { 0 } else { base + by };
+    match number {
+        0..=15 => [
+            (2, 0, XMM + 16 * number, 16),
+            (4, 16, place(layout.avx, 16 * number), 16),
+            (0x40, 32, place(layout.zmm_high, 32 * number), 32),
+        ],
+        _ => [(0x80, 0, place(layout.zmm_16, 64 * (number - 16)), 64); 3],
+    }
+}
 
 /// Writes registers to an area of the kernel's.
-unsafe fn put(vectors: &Vectors, area: *mut u8) {
-    // SAFETY: The caller's area has 832 bytes at least, as AVX is on.
+unsafe fn put(vectors: &Vectors, layout: &(Layout, u8), area: *mut u8) {
+    // SAFETY: The caller's area has room for all components that are on.
     unsafe {
         std::ptr::copy_nonoverlapping(vectors.legacy.as_ptr(), area, 160);
-        for (n, ymm) in vectors.ymm.iter().enumerate() {
-            std::ptr::copy_nonoverlapping(ymm.as_ptr(), area.add(XMM + 16 * n), 16);
-            let high = area.add(YMM_HIGH + 16 * n);
-            std::ptr::copy_nonoverlapping(ymm.as_ptr().add(16), high, 16);
+        for (n, zmm) in vectors.zmm.iter().enumerate() {
+            for (_, from, at, len) in parts(&layout.0, n) {
+                if at != 0 {
+                    std::ptr::copy_nonoverlapping(zmm.as_ptr().add(from), area.add(at), len);
+                }
+            }
         }
-        *area.add(PRESENT) |= 7;
+        *area.add(PRESENT) |= layout.1;
     }
 }
 
 /// Reads registers from an area, and leaves it such that this process can go on.
-unsafe fn take(vectors: &mut Vectors, area: *mut u8) {
+unsafe fn take(vectors: &mut Vectors, layout: &(Layout, u8), area: *mut u8) {
     // SAFETY: As above.
     unsafe {
         let present = *area.add(PRESENT);
@@ -261,17 +297,14 @@ unsafe fn take(vectors: &mut Vectors, area: *mut u8) {
             // Mind MXCSR, which is always there.
             vectors.reset_x87();
         }
-        for (n, ymm) in vectors.ymm.iter_mut().enumerate() {
-            let (low, high) = ymm.split_at_mut(16);
-            if present & 2 != 0 {
-                std::ptr::copy_nonoverlapping(area.add(XMM + 16 * n), low.as_mut_ptr(), 16);
-            } else {
-                low.fill(0);
-            }
-            if present & 4 != 0 {
-                std::ptr::copy_nonoverlapping(area.add(YMM_HIGH + 16 * n), high.as_mut_ptr(), 16);
-            } else {
-                high.fill(0);
+        for (n, zmm) in vectors.zmm.iter_mut().enumerate() {
+            for (component, from, at, len) in parts(&layout.0, n) {
+                let to = &mut zmm[from..from + len];
+                if at == 0 || present & component == 0 {
+                    to.fill(0);
+                } else {
+                    std::ptr::copy_nonoverlapping(area.add(at), to.as_mut_ptr(), len);
+                }
             }
         }
         let fresh = Vectors::new();
@@ -317,6 +350,7 @@ impl Native {
             stack,
             old_stack,
             first_descriptor: NEXT_DESCRIPTOR.fetch_add(DESCRIPTORS, Ordering::Relaxed),
+            layout: layout(),
         }
     }
 
@@ -392,6 +426,7 @@ impl Native {
                 cpu,
                 ending: none,
                 saved: [0; 20],
+                layout: self.layout,
             };
         }
         // SAFETY: The handler restores all registers but those that are named here.

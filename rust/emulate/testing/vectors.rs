@@ -2,18 +2,43 @@
 
 //! The registers of the x87 and vector units.
 
+use crate::emulate::area::Layout;
+
 /// Offset of MXCSR in the area of FXSAVE.
 const MXCSR: usize = 24;
 /// Offset of the first x87 register.
 const X87: usize = 32;
+
+/// Offset of XSTATE_BV.
+const PRESENT: usize = 512;
+/// Bytes of an area with everything.
+const AREA: usize = 2368;
+/// The layout of that area.
+pub(crate) const LAYOUT: Layout = Layout {
+    avx: 576,
+    zmm_high: 832,
+    zmm_16: 1344,
+};
+
+/// Where in the area the parts of a vector register are: the first byte, the offset, the length.
+fn places(number: usize) -> Vec<(usize, usize, usize)> {
+    match number {
+        0..=15 => vec![
+            (0, 160 + 16 * number, 16),
+            (16, LAYOUT.avx + 16 * number, 16),
+            (32, LAYOUT.zmm_high + 32 * number, 32),
+        ],
+        _ => vec![(0, LAYOUT.zmm_16 + 64 * (number - 16), 64)],
+    }
+}
 
 /// The registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Vectors {
     /// The x87 state and MXCSR as FXSAVE has them.
     pub(crate) legacy: [u8; 160],
-    /// YMM registers.
-    pub(crate) ymm: [[u8; 32]; 16],
+    /// Vector registers, whole.
+    pub(crate) zmm: [[u8; 64]; 32],
 }
 
 impl std::fmt::Debug for Vectors {
@@ -22,8 +47,8 @@ impl std::fmt::Debug for Vectors {
         for st in self.legacy[X87..].chunks(16) {
             writeln!(f, "  {:02x?}", &st[..10])?;
         }
-        for (n, ymm) in self.ymm.iter().enumerate() {
-            writeln!(f, "ymm{n} {ymm:02x?}")?;
+        for (n, zmm) in self.zmm.iter().enumerate() {
+            writeln!(f, "zmm{n} {zmm:02x?}")?;
         }
         Ok(())
     }
@@ -34,7 +59,7 @@ impl Vectors {
     pub(crate) fn new() -> Self {
         let mut vectors = Self {
             legacy: [0; 160],
-            ymm: [[0; 32]; 16],
+            zmm: [[0; 64]; 32],
         };
         vectors.reset_x87();
         vectors.set_mxcsr(0x1f80);
@@ -49,18 +74,6 @@ impl Vectors {
         self.legacy[..2].copy_from_slice(&0x37fu16.to_le_bytes());
     }
 
-    fn word(&self, at: usize) -> u32 {
-        u32::from_le_bytes(self.legacy[at..at + 4].try_into().unwrap())
-    }
-
-    pub(crate) fn mxcsr(&self) -> u32 {
-        self.word(MXCSR)
-    }
-
-    pub(crate) fn mxcsr_mask(&self) -> u32 {
-        self.word(MXCSR + 4)
-    }
-
     pub(crate) fn set_mxcsr(&mut self, value: u32) {
         self.legacy[MXCSR..MXCSR + 4].copy_from_slice(&value.to_le_bytes());
     }
@@ -70,40 +83,42 @@ impl Vectors {
         self.legacy[2] & !self.legacy[0] & 0x3f != 0
     }
 
-    fn top(&self) -> usize {
-        usize::from(self.legacy[3] >> 3 & 7)
+    /// The registers as XSAVE writes them.
+    pub(crate) fn as_area(&self) -> Vec<u8> {
+        let mut area = vec![0; AREA];
+        area[..160].copy_from_slice(&self.legacy);
+        for (n, zmm) in self.zmm.iter().enumerate() {
+            for (from, at, len) in places(n) {
+                area[at..at + len].copy_from_slice(&zmm[from..from + len]);
+            }
+        }
+        area[PRESENT] = 0xe7;
+        area
     }
 
-    fn place(&self, number: u8) -> usize {
-        // Registers are stored from the top of the stack on.
-        X87 + 16 * ((usize::from(number) + 8 - self.top()) % 8)
-    }
-
-    pub(crate) fn mmx(&self, number: u8) -> u64 {
-        let at = self.place(number);
-        u64::from_le_bytes(self.legacy[at..at + 8].try_into().unwrap())
-    }
-
-    /// Writes an MMX register, in MMX state.
-    pub(crate) fn set_mmx(&mut self, number: u8, value: u64) {
-        let at = self.place(number);
-        self.legacy[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        self.legacy[at + 8..at + 10].fill(0xff);
-    }
-
-    /// The top of the stack becomes 0 and all registers valid.
-    pub(crate) fn enter_mmx(&mut self) {
-        let by = 16 * self.top();
-        self.legacy[X87..].rotate_right(by);
-        self.legacy[3] &= !0x38;
-        self.legacy[4] = 0xff;
+    /// The registers in an area in which all components are.
+    pub(crate) fn from_area(area: &[u8]) -> Self {
+        assert_eq!(area[PRESENT], 0xe7);
+        let mut vectors = Self::new();
+        vectors.legacy.copy_from_slice(&area[..160]);
+        for (n, zmm) in vectors.zmm.iter_mut().enumerate() {
+            for (from, at, len) in places(n) {
+                zmm[from..from + len].copy_from_slice(&area[at..at + len]);
+            }
+        }
+        vectors
     }
 
     /// Says where two states differ; empty if nowhere.
     pub(crate) fn differences(&self, other: &Self) -> String {
         use std::fmt::Write;
         let mut text = String::new();
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| {
+            bytes.iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+        };
         for (at, name) in [(0, "FCW"), (2, "FSW"), (4, "FTW"), (MXCSR, "MXCSR")] {
             let (ours, theirs) = (&self.legacy[at..at + 2], &other.legacy[at..at + 2]);
             if ours != theirs {
@@ -118,9 +133,9 @@ impl Vectors {
                 let _ = write!(text, "ST{n} {}, not {}; ", hex(ours), hex(theirs));
             }
         }
-        for (n, (ours, theirs)) in self.ymm.iter().zip(&other.ymm).enumerate() {
+        for (n, (ours, theirs)) in self.zmm.iter().zip(&other.zmm).enumerate() {
             if ours != theirs {
-                let _ = write!(text, "YMM{n} {}, not {}; ", hex(ours), hex(theirs));
+                let _ = write!(text, "ZMM{n} {}, not {}; ", hex(ours), hex(theirs));
             }
         }
         text

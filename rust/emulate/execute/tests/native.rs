@@ -85,6 +85,8 @@ fn lacks() -> Vec<Feature> {
     [
         (Feature::NullClearsBase, zen.eax, 6),
         (Feature::Adx, seven.ebx, 19),
+        (Feature::Avx512Bw, seven.ebx, 30),
+        (Feature::Avx512Vl, seven.ebx, 31),
         (Feature::Bmi1, seven.ebx, 3),
         (Feature::Bmi2, seven.ebx, 8),
         (Feature::ClFlushOpt, seven.ebx, 23),

@@ -190,6 +190,23 @@ impl Random {
                     }
                 }
             }
+            5 if self.below(2) == 0 => {
+                // EVEX: mostly without a mask, and with an opcode that moves.
+                let one = self.byte() & 0xf0 | if self.below(8) == 0 { 2 } else { 1 };
+                let one = if code == CodeWidth::Bits64 {
+                    one
+                } else {
+                    one | 0xc0
+                };
+                let usual = self.below(4) != 0;
+                let two = self.byte() & 0x83 | if usual { 0x7c } else { self.byte() & 0x78 | 4 };
+                let three = self.byte() & 0x60 | if usual { 8 } else { self.byte() & 0x97 };
+                let opcode = self.pick(&[
+                    0x10, 0x11, 0x28, 0x29, 0x6f, 0x6f, 0x7f, 0x7f, 0x12, 0x13, 0x16, 0x17, 0x2a,
+                    0x2b, 0xe7, 0x6e, 0x7e, 0xd6,
+                ]);
+                bytes.extend([0x62, one, two, three, opcode]);
+            }
             5 => {
                 let opcode = opcode(self);
                 bytes.extend([0xc5, self.byte() | 0x80, opcode]);
@@ -218,18 +235,18 @@ impl Random {
     /// States of the x87 and vector units.
     fn vectors(&mut self) -> Vectors {
         let mut vectors = Vectors::new();
-        for ymm in &mut vectors.ymm {
+        for zmm in &mut vectors.zmm {
             match self.below(4) {
-                0 => ymm.fill_with(|| self.byte()),
-                1 => ymm.fill_with(|| self.pick(&[0, 0, 0x80, 0x3f, 0xff, 1])),
+                0 => zmm.fill_with(|| self.byte()),
+                1 => zmm.fill_with(|| self.pick(&[0, 0, 0x80, 0x3f, 0xff, 1])),
                 2 => {
-                    for part in ymm.chunks_mut(4) {
+                    for part in zmm.chunks_mut(4) {
                         let number = self.below(1000) as f32 / 8.0 - 60.0;
                         part.copy_from_slice(&number.to_le_bytes());
                     }
                 }
                 _ => {
-                    for part in ymm.chunks_mut(8) {
+                    for part in zmm.chunks_mut(8) {
                         let number = self.below(1000) as f64 / 8.0 - 60.0;
                         part.copy_from_slice(&number.to_le_bytes());
                     }
