@@ -190,6 +190,11 @@ pub(crate) trait Vcpu: Send + Sized {
     /// Writes out what XSAVE keeps behind the legacy part.
     fn save_extended(&self, extended: &mut ExtendedState);
 
+    /// The vector registers outside a section: an XSAVE area in the standard format.
+    fn vector_registers(&self) -> &[u8];
+    /// Lets `change` write to that area, outside a section. What a processor could not load is put right afterwards.
+    fn change_vector_registers<T>(&mut self, change: impl FnOnce(&mut [u8]) -> T) -> T;
+
     /// Begins a section: this thread is on this processor until `end`. `flush` drops all translations first.
     fn begin(&mut self, at: &NoPreempt, irqs: &IrqsOff, flush: bool);
     /// Ends the section.

@@ -235,6 +235,11 @@ impl CpuPolicy {
         xstate::size(&self.xstate, xcr0)
     }
 
+    /// Returns where a state component is in an XSAVE area in the standard format; 0 if there is none.
+    pub(crate) fn xsave_offset(&self, component: usize) -> u32 {
+        self.xstate.get(component).map_or(0, |row| row[1])
+    }
+
     /// Returns the width of physical addresses in bits.
     pub(crate) fn paddr_bits(&self) -> u32 {
         match self.extd[8][0] & 0xff {

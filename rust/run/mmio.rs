@@ -7,6 +7,10 @@
 //! does; [`MmioOps`] is the guest to it.
 
 use super::Running;
+use crate::emulate::area::{
+    self,
+    Layout, //
+};
 use crate::emulate::execute::emulate_one;
 use crate::emulate::flags::AC;
 use crate::emulate::ops::{
@@ -19,6 +23,7 @@ use crate::emulate::ops::{
     Gpr,
     Mode,
     Ops,
+    Rest,
     Result,
     SegmentState,
     System, //
@@ -96,6 +101,24 @@ impl<'r, 'v, B: Backend> MmioOps<'r, 'v, B> {
             running,
             port: Some(port),
         }
+    }
+
+    /// Where the processor keeps the vector registers that have no fixed place.
+    fn layout(&self) -> Layout {
+        let policy = &self.running.policy;
+        Layout {
+            avx: policy.xsave_offset(2) as usize,
+            zmm_high: policy.xsave_offset(6) as usize,
+            zmm_16: policy.xsave_offset(7) as usize,
+        }
+    }
+
+    /// Changes vector registers.
+    fn change(&mut self, change: impl FnOnce(&mut [u8]) -> Option<()>) -> Result {
+        // As after a write to another register.
+        self.running.end_access();
+        let done = self.running.hw.change_vector_registers(change);
+        done.ok_or(Fault::Unhandleable)
     }
 
     /// Whether the processor has allowed this access. It checks that before anything else about the instruction; one
@@ -246,6 +269,7 @@ impl<B: Backend> Running<'_, B> {
                 part.len as u32,
                 &clock,
             );
+            into.fill(0);
             for (to, from) in into.iter_mut().zip(value.to_le_bytes()) {
                 *to = from;
             }
@@ -315,10 +339,55 @@ impl<B: Backend> System for MmioOps<'_, '_, B> {
             Control::Cr2 | Control::Cr8 => Err(Fault::Unhandleable),
         }
     }
+
+    fn extended_control(&self, index: u32) -> Result<u64> {
+        match index {
+            0 => Ok(self.running.hw.xcr0()),
+            _ => Err(Fault::Unhandleable),
+        }
+    }
 }
 
-/// Vector registers are not reached yet.
-impl<B: Backend> Fpu for MmioOps<'_, '_, B> {}
+/// Registers are moved to and from memory. The kernel has no arithmetic for what a device says, and so there is none.
+impl<B: Backend> Fpu for MmioOps<'_, '_, B> {
+    fn vector(&self, number: u8, into: &mut [u8]) -> Result {
+        let area = self.running.hw.vector_registers();
+        area::vector(area, &self.layout(), number, into).ok_or(Fault::Unhandleable)
+    }
+
+    fn set_vector(&mut self, number: u8, from: &[u8], rest: Rest) -> Result {
+        let layout = self.layout();
+        self.change(|area| area::set_vector(area, &layout, number, from, rest))
+    }
+
+    fn mmx(&self, number: u8) -> Result<u64> {
+        let area = self.running.hw.vector_registers();
+        if area::has_pending_exception(area).ok_or(Fault::Unhandleable)? {
+            return Err(Exception::X87.into());
+        }
+        area::mmx(area, number).ok_or(Fault::Unhandleable)
+    }
+
+    fn set_mmx(&mut self, number: u8, value: u64) -> Result {
+        self.change(|area| area::set_mmx(area, number, value))
+    }
+
+    fn enter_mmx(&mut self) -> Result {
+        self.change(area::enter_mmx)
+    }
+
+    fn mxcsr(&self) -> Result<u32> {
+        area::mxcsr(self.running.hw.vector_registers()).ok_or(Fault::Unhandleable)
+    }
+
+    fn set_mxcsr(&mut self, value: u32) -> Result {
+        let mask = area::mxcsr_mask(self.running.hw.vector_registers());
+        if value & !mask.ok_or(Fault::Unhandleable)? != 0 {
+            return Err(Exception::protection(self.mode()).into());
+        }
+        self.change(|area| area::set_mxcsr(area, value))
+    }
+}
 
 impl<B: Backend> Ops for MmioOps<'_, '_, B> {
     type Place = Place;

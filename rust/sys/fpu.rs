@@ -46,7 +46,11 @@ const HEAD: usize = 512 + 64;
 const LEGACY: u64 = 3;
 /// Default of the x87 control word, at offset 0 of the legacy area.
 const FCW_DEFAULT: u16 = 0x37f;
-/// Default of MXCSR, at offset 24 of the legacy area.
+/// Offset of MXCSR.
+const MXCSR: usize = 24;
+/// The bits of MXCSR that every processor with SSE2 has.
+const MXCSR_MASK: u32 = 0xffff;
+/// Default of MXCSR.
 const MXCSR_DEFAULT: u32 = 0x1f80;
 
 impl XsaveArea {
@@ -67,7 +71,7 @@ impl XsaveArea {
         // SAFETY: Offset 0 of a page that is exclusively ours.
         unsafe { base.cast::<u16>().write(FCW_DEFAULT) };
         // SAFETY: Offset 24 of the same page, 4-byte aligned.
-        unsafe { base.add(24).cast::<u32>().write(MXCSR_DEFAULT) };
+        unsafe { base.add(MXCSR).cast::<u32>().write(MXCSR_DEFAULT) };
         // SAFETY: Offset 512 of the same page, 8-byte aligned. x87 and SSE are taken from the area.
         unsafe { base.add(XSTATE_BV).cast::<u64>().write(LEGACY) };
     }
@@ -84,9 +88,9 @@ impl XsaveArea {
         // SAFETY: 512 bytes at the start of a page that is exclusively ours.
         unsafe { core::ptr::copy_nonoverlapping(fxsave.as_ptr(), base, 512) };
         // SAFETY: Offset 24 of the same page, 4-byte aligned.
-        let mxcsr = unsafe { base.add(24).cast::<u32>().read() };
+        let mxcsr = unsafe { base.add(MXCSR).cast::<u32>().read() };
         // SAFETY: As above.
-        unsafe { base.add(24).cast::<u32>().write(mxcsr & 0xffff) };
+        unsafe { base.add(MXCSR).cast::<u32>().write(mxcsr & MXCSR_MASK) };
         // SAFETY: Offset 512 of the same page, 8-byte aligned.
         unsafe { base.add(XSTATE_BV).cast::<u64>().write(LEGACY) };
     }
@@ -110,6 +114,26 @@ impl XsaveArea {
         let bits = LEGACY | present & self.mask;
         // SAFETY: Offset 512 of the same page, 8-byte aligned. A component that is not switched is not there.
         unsafe { base.add(XSTATE_BV).cast::<u64>().write(bits) };
+    }
+
+    /// Lets `change` write any of it, and then puts right what loading it would fault on: components that are
+    /// not switched, reserved parts of the header, reserved MXCSR bits.
+    pub(crate) fn change<T>(&mut self, change: impl FnOnce(&mut [u8]) -> T) -> T {
+        let mask = self.mask | LEGACY;
+        // SAFETY: The page is ours, initialised, and `&mut self` says that nobody else refers to it.
+        let bytes =
+            unsafe { core::slice::from_raw_parts_mut(self.area.as_ptr(), PageBlock::<0>::SIZE) };
+        let result = change(bytes);
+        if let Some(word) = bytes.get_mut(XSTATE_BV..).and_then(|b| b.first_chunk_mut()) {
+            *word = (u64::from_le_bytes(*word) & mask).to_le_bytes();
+        }
+        if let Some(reserved) = bytes.get_mut(XSTATE_BV + 8..HEAD) {
+            reserved.fill(0);
+        }
+        if let Some(word) = bytes.get_mut(MXCSR..).and_then(|b| b.first_chunk_mut()) {
+            *word = (u32::from_le_bytes(*word) & MXCSR_MASK).to_le_bytes();
+        }
+        result
     }
 
     /// Loads the registers from the area.

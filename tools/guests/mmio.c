@@ -111,6 +111,74 @@ static void test_apic_reads(void)
 	tap_equal(*KEEPS, 0x10055, "and writes");
 }
 
+static bool avx;
+
+static void enable_vectors(void)
+{
+	bool osxsave = cpuid(1).c >> 26 & 1;
+
+	avx = osxsave && (cpuid(1).c >> 28 & 1) && (cpuid_count(0xd, 0).a & 4);
+	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (osxsave ? CR4_OSXSAVE : 0));
+	if (avx)
+		xsetbv_safe(0, 7);
+	__asm__ volatile("fninit");
+}
+
+/* Moves of vector registers, as far as an APIC takes them: 32 bits. */
+static void test_apic_vectors(void)
+{
+	u64 got;
+
+	WRITES("movd from a vector register", 0x10051,
+	       "movd %k0, %%xmm1; movd %%xmm1, (%1)" :: "r"(0x10051), "r"(KEEPS) : "memory");
+	WRITES("movss from one of the upper eight", 0x10052,
+	       "movd %k0, %%xmm9; movss %%xmm9, (%1)" :: "r"(0x10052), "r"(KEEPS) : "memory");
+	WRITES("movd from an MMX register", 0x10053,
+	       "movd %k0, %%mm1; movd %%mm1, (%1); emms" :: "r"(0x10053), "r"(KEEPS) : "memory");
+	READS("movd into a vector register", BASE_VALUE,
+	      "pcmpeqd %%xmm2, %%xmm2; movd (%1), %%xmm2; movq %%xmm2, %0"
+	      : "=r"(got) : "r"(KEEPS) : "memory");
+	READS("which clears what is above", 0,
+	      "pcmpeqd %%xmm2, %%xmm2; movd (%1), %%xmm2; punpckhqdq %%xmm2, %%xmm2; movq %%xmm2, %0"
+	      : "=r"(got) : "r"(KEEPS) : "memory");
+	READS("movd into an MMX register", BASE_VALUE,
+	      "movd (%1), %%mm2; movq %%mm2, %0; emms" : "=r"(got) : "r"(KEEPS) : "memory");
+	if (!avx) {
+		tap_skip("no AVX", "VEX encodings");
+		return;
+	}
+	WRITES("vmovd from a vector register", 0x10054,
+	       "vmovd %k0, %%xmm3; vmovd %%xmm3, (%1)" :: "r"(0x10054), "r"(KEEPS) : "memory");
+	READS("vbroadcastss", BASE_VALUE | (u64)BASE_VALUE << 32,
+	      "vbroadcastss (%1), %%ymm4; vextractf128 $1, %%ymm4, %%xmm4; vmovq %%xmm4, %0"
+	      : "=r"(got) : "r"(KEEPS) : "memory");
+}
+
+/* Longer ones. */
+static void test_nothing_vectors(ulong nothing, ulong edge)
+{
+	static u64 buffer[8] __attribute__((aligned(64)));
+
+	__asm__ volatile("movups (%0), %%xmm5; movaps %%xmm5, (%1)"
+			 :: "r"(edge), "r"(buffer) : "memory");
+	tap(buffer[0] == ~0ULL && buffer[1] == ~0ULL && !buffer[2],
+	    "in 128, across pages, into a vector register");
+	__asm__ volatile("pxor %%xmm5, %%xmm5; movhps (%0), %%xmm5; movaps %%xmm5, (%1)"
+			 :: "r"(nothing), "r"(buffer) : "memory");
+	tap(!buffer[0] && buffer[1] == ~0ULL, "in 64, into the upper half of one");
+	__asm__ volatile("movntdq %%xmm5, (%0); movdqa (%0), %%xmm6; movdqa %%xmm6, (%1)"
+			 :: "r"(nothing), "r"(buffer) : "memory");
+	tap(buffer[0] == ~0ULL && buffer[1] == ~0ULL, "it takes no 128 bits either");
+	if (!avx) {
+		tap_skip("no AVX", "nothing in 256 bits");
+		return;
+	}
+	__asm__ volatile("vmovdqu (%0), %%ymm7; vmovdqu %%ymm7, (%1); vzeroupper"
+			 :: "r"(nothing + 1), "r"(buffer) : "memory");
+	tap(buffer[3] == ~0ULL && !buffer[4], "in 256");
+}
+
 static void test_apic_registers(void)
 {
 	tap_equal(*REG(APIC_VERSION) & 0xff, 0x14, "the version is that of an integrated APIC");
@@ -177,6 +245,7 @@ static void test_nothing(void)
 	value = 5;
 	__asm__ volatile("xchgl %0, (%1)" : "+r"(value) : "r"(nothing) : "memory");
 	tap_equal(value, ~0U, "an exchange with it gives ones");
+	test_nothing_vectors(nothing, edge);
 }
 
 /* Code where nothing is: ones are no instruction. */
@@ -336,8 +405,10 @@ void main(void)
 {
 	tap_begin();
 	apic_enable(false);
+	enable_vectors();
 	test_apic_writes();
 	test_apic_reads();
+	test_apic_vectors();
 	test_apic_registers();
 	if (on_xen) {
 		test_nothing();

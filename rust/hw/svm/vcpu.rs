@@ -376,6 +376,14 @@ impl Vcpu for SvmVcpu {
         }
     }
 
+    fn vector_registers(&self) -> &[u8] {
+        self.xsave.bytes()
+    }
+
+    fn change_vector_registers<T>(&mut self, change: impl FnOnce(&mut [u8]) -> T) -> T {
+        self.xsave.change(change)
+    }
+
     fn begin(&mut self, at: &NoPreempt, irqs: &IrqsOff, flush: bool) {
         let cpu = at.cpu();
         let shared = self.shared;
