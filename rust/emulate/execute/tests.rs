@@ -31,6 +31,7 @@ use crate::emulate::{
     Vendor, //
 };
 
+mod advisories;
 mod far;
 #[cfg(target_arch = "x86_64")]
 mod native;
