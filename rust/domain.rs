@@ -15,7 +15,8 @@
 //! 7. `HostPorts::queues`, the lock of an XArray.
 //! 8. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::{domains, console,
 //!    next_domid}`, `Domain::{ports, grants, ioreq, life, view, watchdogs, wallclock_version, console}`,
-//!    `Vcpu::{timers, runstate, boot_context}`, `Queue::ring`, `P2m::lock`.
+//!    `Vcpu::{timers, boot_context}`, `Queue::ring`, `P2m::lock`.
+//! 9. `VcpuRunstate::schedule`, with interrupts off. Nothing is taken under it, and nobody is woken.
 
 pub(crate) mod affinity;
 pub(crate) mod clock;
@@ -28,6 +29,7 @@ pub(crate) mod ioreq;
 pub(crate) mod ipi;
 pub(crate) mod lifecycle;
 pub(crate) mod params;
+pub(crate) mod runstate;
 pub(crate) mod vcpu;
 pub(crate) mod watchdog;
 
@@ -209,8 +211,6 @@ pub(crate) struct Domain {
     vcpus: SetOnce<KVec<Pin<KBox<Vcpu>>>>,
     /// The module stays loaded while there is a domain besides the control domain.
     _module: Option<ModuleRef>,
-    /// The clock when the domain was made.
-    pub(crate) created_ns: u64,
     /// Ticks that the domain's TSC is ahead of [`clock::ticks`].
     pub(crate) tsc_offset: AtomicU64,
     /// Seconds that the domain's wallclock is ahead of the host's.
@@ -281,7 +281,6 @@ impl Domain {
                 watchdogs <- new_spinlock!(Watchdogs::new(), "oxen::Domain::watchdogs"),
                 vcpus: SetOnce::new(),
                 _module: module,
-                created_ns: clock::now_ns(),
                 tsc_offset: AtomicU64::new(0),
                 time_offset: AtomicU64::new(0),
                 wallclock_version <- new_spinlock!(
@@ -454,7 +453,7 @@ impl Domain {
             };
             let state = KBox::new(CpuState::reset(), GFP_KERNEL)?;
             let extended = ExtendedState::new()?;
-            let init = Vcpu::new(id, state, extended, config, self.created_ns);
+            let init = Vcpu::new(id, state, extended, config);
             vcpus.push(
                 KBox::pin_init(init, GFP_KERNEL).map_err(Errno::from)?,
                 GFP_KERNEL,

@@ -23,6 +23,7 @@ mod guest_call;
 mod io;
 mod mmio;
 mod msr;
+mod schedule;
 mod section;
 pub(crate) mod start;
 mod time;
@@ -52,6 +53,7 @@ use crate::mm::frames::FrameCache;
 use crate::policy::cpuid::CpuPolicy;
 use crate::policy::DomainView;
 use crate::sys::irq;
+use crate::sys::sched;
 use crate::sys::thread::{
     self,
     Thread, //
@@ -122,35 +124,41 @@ impl<B: Backend> thread::Run for VcpuThread<B> {
                 return;
             }
         };
-        let mut generation = 0;
-        let mut entered = false;
-        while wait_until_runnable(&self.domain, vcpu, hypervisor) {
-            let mut owned = vcpu.owned().lock();
-            if !core::mem::replace(&mut entered, true) {
-                trace::first_entry(|| trace::FirstEntry {
-                    domid: self.domain.id().into(),
-                    vcpu: self.id,
-                    rip: owned.state.rip,
-                });
-            }
-            run_until_stop::<B>(
-                &self.domain,
-                vcpu,
-                hypervisor,
-                &mut owned,
-                &mut hw,
-                &mut generation,
-            );
+        sched::with(&hypervisor.notifications, &schedule::Hook { vcpu }, || {
+            live::<B>(&self.domain, vcpu, hypervisor, &mut hw);
+        });
+    }
+}
+
+/// A vCPU's life, from its thread's first run to its last.
+fn live<B: Backend>(
+    domain: &Arc<Domain>,
+    vcpu: &Vcpu,
+    hypervisor: &'static Hypervisor,
+    hw: &mut B::Vcpu,
+) {
+    let mut generation = 0;
+    let mut entered = false;
+    while wait_until_runnable(domain, vcpu, hypervisor) {
+        let mut owned = vcpu.owned().lock();
+        if !core::mem::replace(&mut entered, true) {
+            trace::first_entry(|| trace::FirstEntry {
+                domid: domain.id().into(),
+                vcpu: vcpu.id(),
+                rip: owned.state.rip,
+            });
         }
+        run_until_stop::<B>(domain, vcpu, hypervisor, &mut owned, hw, &mut generation);
     }
 }
 
 /// Waits, without the vCPU's state, until it may run; `false` if it never will again.
 fn wait_until_runnable(domain: &Domain, vcpu: &Vcpu, hypervisor: &Hypervisor) -> bool {
     loop {
+        // Who waits for the vCPU to stop finds its time stand still.
+        vcpu.runstate.stop();
         vcpu.set_stopped(true);
         domain.vcpu_stopped(hypervisor);
-        time::enter_stopped(vcpu);
         thread::park_until(|| {
             thread::should_stop()
                 || !domain.must_stop(vcpu)
@@ -175,14 +183,14 @@ fn wait_until_runnable(domain: &Domain, vcpu: &Vcpu, hypervisor: &Hypervisor) ->
 fn start(domain: &Domain, vcpu: &Vcpu) {
     let mut owned = vcpu.owned().lock();
     if let Some(state) = vcpu.take_boot_context() {
-        domain.end_wait(vcpu);
+        end_wait(domain, vcpu);
         owned.state = state;
         owned.extended.reset();
         owned.changed = true;
         vcpu.lapic.set_wait_for_startup(false);
     }
     while let Some(event) = vcpu.lapic.take_event() {
-        domain.end_wait(vcpu);
+        end_wait(domain, vcpu);
         match event {
             vlapic::shared::Event::Init => {
                 *owned.state = CpuState::reset();
@@ -201,6 +209,12 @@ fn start(domain: &Domain, vcpu: &Vcpu) {
             }
         }
     }
+}
+
+/// Ends what a vCPU waits for that is stopped, if it does.
+fn end_wait(domain: &Domain, vcpu: &Vcpu) {
+    domain.end_wait(vcpu);
+    vcpu.runstate.restart();
 }
 
 /// Runs the vCPU until something stops it. The state is in `owned` before and after.
@@ -222,6 +236,7 @@ fn run_until_stop<B: Backend>(
         // Servers may have changed while nobody looked.
         vcpu.request(request::SERVERS);
     }
+    vcpu.runstate.resume(vcpu.waits());
     domain.life.lock().has_run = true;
     let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
     let mut running = Running::<B> {
@@ -244,9 +259,6 @@ fn run_until_stop<B: Backend>(
     };
     running.refresh_view();
     running.write_time();
-    if !vcpu.is_blocked() {
-        time::enter_running(vcpu);
-    }
     vcpu.request(request::TIMER);
     running.run();
     let Running { owned, hw, .. } = running;
@@ -294,7 +306,7 @@ impl<B: Backend> Running<'_, B> {
             if requests & request::INJECT != 0 {
                 self.deliver_injection();
             }
-            if self.vcpu.is_blocked() && !self.wait_ends() {
+            if self.vcpu.waits() && !self.wait_ends() {
                 self.block();
                 continue;
             }
@@ -307,7 +319,7 @@ impl<B: Backend> Running<'_, B> {
     fn reset_by_ipi(&mut self) -> bool {
         let mut waits = false;
         while let Some(event) = self.vcpu.lapic.take_event() {
-            self.domain.end_wait(self.vcpu);
+            self.end_wait();
             match event {
                 vlapic::shared::Event::Init => {
                     self.hw.load(&CpuState::reset());
@@ -346,15 +358,24 @@ impl<B: Backend> Running<'_, B> {
         let kicked = self.vcpu.take_requests(request::EVENT) != 0;
         let ends = self.has_event() || (kicked && self.vcpu.wait() != Wait::Halt);
         if ends {
-            self.domain.end_wait(self.vcpu);
-            time::enter_running(self.vcpu);
+            self.end_wait();
         }
         ends
     }
 
+    /// Ends what the vCPU waits for, if it does.
+    fn end_wait(&mut self) {
+        if self.vcpu.waits() {
+            self.domain.end_wait(self.vcpu);
+            self.vcpu.runstate.run();
+        }
+    }
+
     /// Sleeps until there is something to look at: a request, of which one always comes with an event.
     fn block(&mut self) {
-        time::enter_blocked(self.vcpu);
-        thread::park_until(|| self.vcpu.requests() != 0 || thread::should_stop());
+        thread::park_until(|| {
+            self.vcpu.runstate.look();
+            self.vcpu.requests() != 0 || thread::should_stop()
+        });
     }
 }

@@ -13,11 +13,13 @@ pub(crate) mod cpu;
 pub(crate) mod fpu;
 pub(crate) mod global;
 pub(crate) mod irq;
+pub(crate) mod irqlock;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod msr;
 pub(crate) mod page;
 pub(crate) mod raw;
+pub(crate) mod sched;
 pub(crate) mod thread;
 pub(crate) mod timer;
 

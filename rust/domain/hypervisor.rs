@@ -64,6 +64,7 @@ use crate::sys::atomic::{
 use crate::sys::global::Global;
 use crate::sys::irq;
 use crate::sys::page::PageRef;
+use crate::sys::sched::Notifications;
 use crate::sys::thread::Thread;
 use crate::trace::{
     self,
@@ -106,6 +107,8 @@ pub(crate) struct Hypervisor {
     pub(crate) capabilities: Capabilities,
     /// CPUID policies.
     pub(crate) policies: SystemPolicies,
+    /// Shows vCPUs' threads when they lose and get a processor.
+    pub(crate) notifications: Notifications,
     /// Makes a vCPU's thread: a function of a floor above this one.
     pub(crate) spawn: fn(Arc<Domain>, u32) -> Result<Thread>,
 }
@@ -150,6 +153,7 @@ impl Hypervisor {
             next_domid <- new_spinlock!(1, "oxen::Hypervisor::next_domid"),
             capabilities,
             policies,
+            notifications: Notifications::new(),
             spawn,
         }? kernel::error::Error))
     }

@@ -110,6 +110,20 @@ impl Domain {
         }
     }
 
+    /// Notes which vCPUs may run that could not before. Their threads are to be kicked then.
+    fn permit_all(&self) {
+        for vcpu in self.vcpus() {
+            self.permit(vcpu);
+        }
+    }
+
+    /// The same for one vCPU.
+    pub(crate) fn permit(&self, vcpu: &Vcpu) {
+        if !self.must_stop(vcpu) {
+            vcpu.runstate.permit();
+        }
+    }
+
     /// For a vCPU's thread, after it gave its state up: tells who waits for that, and completes a shutdown.
     pub(crate) fn vcpu_stopped(&self, hypervisor: &Hypervisor) {
         let mut complete = false;
@@ -167,6 +181,7 @@ impl Domain {
             life.paused
         };
         trace::domain_event(self.id(), DomainEvent::Unpaused, count);
+        self.permit_all();
         self.kick_all();
         Ok(())
     }
@@ -216,6 +231,7 @@ impl Domain {
             life.shutting_down = None;
         }
         trace::domain_event(self.id(), DomainEvent::Resumed, 0);
+        self.permit_all();
         self.kick_all();
         Ok(())
     }
@@ -226,6 +242,7 @@ impl Domain {
         vcpu.pause();
         let result = f(&mut vcpu.owned().lock());
         vcpu.unpause();
+        self.permit(vcpu);
         result
     }
 

@@ -29,6 +29,7 @@ use pin_init::{
 
 use super::ioreq::DeviceAccess;
 pub(crate) use super::ipi::Injection;
+use super::runstate::VcpuRunstate;
 use crate::abi::errno::{
     Result,
     EBUSY,
@@ -56,10 +57,7 @@ use crate::sys::timer::{
     Timer, //
 };
 use crate::time::pvclock::Version;
-use crate::time::runstate::{
-    Runstate,
-    State, //
-};
+use crate::time::runstate::State;
 use crate::time::vcpu_timer::VcpuTimer;
 use crate::vlapic::{
     self,
@@ -85,6 +83,8 @@ pub(crate) mod request {
     pub(crate) const SERVERS: u32 = 1 << 6;
     /// A tool has an event for the vCPU.
     pub(crate) const INJECT: u32 = 1 << 7;
+    /// What may end a wait for an event. The others stop or disturb the thread, and the guest does not notice.
+    pub(crate) const ENDS_WAIT: u32 = EVENT | TIMER | START | INJECT;
     /// Work that the section can do itself, without leaving it.
     pub(crate) const IN_SECTION: u32 = EVENT;
 }
@@ -179,7 +179,7 @@ pub(crate) struct Vcpu {
     pub(crate) timers: SpinLock<VcpuTimer>,
     /// Where the time went.
     #[pin]
-    pub(crate) runstate: SpinLock<Runstate>,
+    pub(crate) runstate: VcpuRunstate,
     /// Wakes the thread at the earliest deadline of all timers.
     #[pin]
     pub(crate) host_timer: Timer,
@@ -213,14 +213,12 @@ pub(crate) const EXIT_NAMES: [&str; EXIT_KINDS] = [
 ];
 
 impl Vcpu {
-    /// Makes a vCPU that is down, in the state after reset. `now_ns` is the domain's creation time on the clock of
-    /// runstates.
+    /// Makes a vCPU that is down, in the state after reset.
     pub(crate) fn new(
         id: u32,
         state: KBox<CpuState>,
         extended: ExtendedState,
         lapic_config: vlapic::Config,
-        now_ns: u64,
     ) -> impl PinInit<Self> {
         let shared = LapicShared::new();
         let lapic = Lapic::new(lapic_config, &shared);
@@ -254,10 +252,7 @@ impl Vcpu {
             invalidate: AtomicBool::new(false),
             injection <- new_spinlock!(None, "oxen::Vcpu::injection"),
             timers <- new_spinlock!(VcpuTimer::new(), "oxen::Vcpu::timers"),
-            runstate <- new_spinlock!(
-                Runstate::new(State::Offline, now_ns),
-                "oxen::Vcpu::runstate"
-            ),
+            runstate <- VcpuRunstate::new(),
             host_timer <- Timer::new(),
             exits: [const { AtomicU64::new(0) }; EXIT_KINDS],
             task: SetOnce::new(),
@@ -287,6 +282,7 @@ impl Vcpu {
         if at >= 0 {
             cpu::kick(at as u32);
         } else {
+            self.runstate.woken(bits & request::ENDS_WAIT != 0);
             self.wake();
         }
     }
@@ -370,6 +366,7 @@ impl Vcpu {
     pub(crate) fn begin_wait(&self, wait: Wait) {
         // CAST: The enumeration's numbers are small.
         self.wait.store(wait as u32, Ordering::SeqCst);
+        self.runstate.wait();
     }
 
     /// For a hypercall of this vCPU: wait for a port that is registered, no longer than to `deadline_ns`.
@@ -390,9 +387,19 @@ impl Vcpu {
         Wait::from_number(self.wait.swap(Wait::No as u32, Ordering::SeqCst))
     }
 
-    /// Whether the vCPU waits for something.
-    pub(crate) fn is_blocked(&self) -> bool {
+    /// For the thread: whether the vCPU waits for something.
+    pub(crate) fn waits(&self) -> bool {
         self.wait() != Wait::No
+    }
+
+    /// Whether the vCPU waits for something, and nothing has come.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.runstate.state() == State::Blocked
+    }
+
+    /// Whether the vCPU has a processor.
+    pub(crate) fn is_running(&self) -> bool {
+        self.runstate.state() == State::Running
     }
 
     /// Gives a vCPU that is down the context it will start with.

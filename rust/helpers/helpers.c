@@ -20,6 +20,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/smp.h>
+#include <linux/spinlock.h>
 #include <linux/syscore_ops.h>
 #include <linux/tick.h>
 #include <linux/topology.h>
@@ -147,6 +148,48 @@ u32 oxen_cpu_id(void)
 void oxen_rcu_virt_note_context_switch(void)
 {
 	rcu_note_context_switch(false);
+}
+
+bool oxen_current_is_runnable(void)
+{
+	return task_is_runnable(current);
+}
+
+void oxen_raw_spin_init(struct raw_spinlock *lock, const char *name, struct lock_class_key *key)
+{
+#ifdef CONFIG_DEBUG_SPINLOCK
+	__raw_spin_lock_init(lock, name, key, LD_WAIT_SPIN);
+#else
+	raw_spin_lock_init(lock);
+#endif
+}
+
+unsigned long oxen_raw_spin_lock(struct raw_spinlock *lock)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+bool oxen_raw_spin_trylock(struct raw_spinlock *lock, unsigned long *flags)
+{
+	unsigned long now;
+	bool taken = raw_spin_trylock_irqsave(lock, now);
+
+	if (taken)
+		*flags = now;
+	return taken;
+}
+
+void oxen_raw_spin_unlock(struct raw_spinlock *lock, unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(lock, flags);
+}
+
+void oxen_raw_spin_assert_held(struct raw_spinlock *lock)
+{
+	lockdep_assert_held(lock);
 }
 
 /* Processors. */

@@ -27,6 +27,8 @@ struct hrtimer;
 struct vm_area_struct;
 struct file;
 struct cpumask;
+struct raw_spinlock;
+struct lock_class_key;
 
 /* Pages. */
 struct page *oxen_alloc_pages(u32 order, bool account, bool try_only);
@@ -52,6 +54,12 @@ bool oxen_need_resched(void);
 void oxen_cond_resched(void);
 u32 oxen_cpu_id(void);
 void oxen_rcu_virt_note_context_switch(void);
+bool oxen_current_is_runnable(void);
+void oxen_raw_spin_init(struct raw_spinlock *lock, const char *name, struct lock_class_key *key);
+unsigned long oxen_raw_spin_lock(struct raw_spinlock *lock);
+bool oxen_raw_spin_trylock(struct raw_spinlock *lock, unsigned long *flags);
+void oxen_raw_spin_unlock(struct raw_spinlock *lock, unsigned long flags);
+void oxen_raw_spin_assert_held(struct raw_spinlock *lock);
 
 /* Processors. */
 u32 oxen_nr_cpu_ids(void);

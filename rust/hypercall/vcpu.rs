@@ -43,7 +43,7 @@ pub(crate) fn vcpu_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
     let vcpu = caller.domain.vcpu(id).ok_or(ENOENT)?;
     match cmd {
         abi::INITIALISE => super::vcpu_context::initialise(caller, vcpu, arg)?,
-        abi::UP => up(vcpu)?,
+        abi::UP => up(caller, vcpu)?,
         abi::DOWN => {
             vcpu.set_down(true);
         }
@@ -93,9 +93,10 @@ fn own(caller: &Caller<'_>, vcpu: &Vcpu) -> Result {
     }
 }
 
-fn up(vcpu: &Vcpu) -> Result {
+fn up(caller: &Caller<'_>, vcpu: &Vcpu) -> Result {
     if vcpu.is_initialised() {
         vcpu.set_down(false);
+        caller.domain.permit(vcpu);
         Ok(())
     } else {
         Err(EINVAL)
@@ -103,7 +104,7 @@ fn up(vcpu: &Vcpu) -> Result {
 }
 
 fn get_runstate(caller: &Caller<'_>, vcpu: &Vcpu, arg: u64) -> Result {
-    let info = vcpu.runstate.lock().snapshot(clock::now_ns());
+    let info = vcpu.runstate.snapshot();
     if caller.is_compat() {
         let info = <abi::compat::RunstateInfo as crate::abi::layout::Widen<_>>::narrow(info);
         Handle::new(arg).write(caller, &info)

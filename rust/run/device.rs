@@ -173,14 +173,15 @@ impl<B: Backend> Running<'_, B> {
 
     /// Sleeps until a device model may have answered, or something else is to be looked at.
     pub(super) fn wait_for_model(&mut self) {
-        super::time::enter_blocked(self.vcpu);
+        // As in Xen this is offline time, which guests count as stolen.
+        self.vcpu.runstate.stop();
         let (vcpu, transfer) = (self.vcpu, &self.owned.device.transfer);
         thread::park_until(|| {
             vcpu.requests() & !request::INJECT != 0
                 || transfer.has_moved(vcpu.id())
                 || thread::should_stop()
         });
-        super::time::enter_running(self.vcpu);
+        vcpu.runstate.resume(vcpu.waits());
     }
 
     /// Tells device models that the guest has given memory back, of which they may have mappings.

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A vCPU's timers and time: when to wake it, what it reads, where its time went.
+//! A vCPU's timers and time: when to wake it, what it reads.
 
 use super::Running;
 use crate::domain::clock;
 use crate::domain::lifecycle::reason;
-use crate::domain::vcpu::{
-    request,
-    Vcpu, //
-};
+use crate::domain::vcpu::request;
 use crate::evtchn::topology;
 use crate::hw::{
     Backend,
@@ -16,7 +13,6 @@ use crate::hw::{
 };
 use crate::sys::atomic::Ordering;
 use crate::time::area::GuestArea;
-use crate::time::runstate::State;
 
 /// `VIRQ_TIMER`.
 const VIRQ_TIMER: u32 = 0;
@@ -24,32 +20,6 @@ const VIRQ_TIMER: u32 = 0;
 const TIME_OFFSET: usize = 32;
 /// Its length in bytes.
 const TIME_BYTES: usize = 32;
-
-fn change(vcpu: &Vcpu, state: State) {
-    vcpu.runstate.lock().change(state, clock::now_ns());
-}
-
-/// The vCPU may not run now.
-pub(super) fn enter_stopped(vcpu: &Vcpu) {
-    let state = if vcpu.is_down() {
-        State::Offline
-    } else if vcpu.is_blocked() {
-        State::Blocked
-    } else {
-        State::Runnable
-    };
-    change(vcpu, state);
-}
-
-/// The vCPU waits for an event.
-pub(super) fn enter_blocked(vcpu: &Vcpu) {
-    change(vcpu, State::Blocked);
-}
-
-/// The vCPU runs.
-pub(super) fn enter_running(vcpu: &Vcpu) {
-    change(vcpu, State::Running);
-}
 
 impl<B: Backend> Running<'_, B> {
     /// Sets the host's timer to the earliest deadline, if that is another one than before.

@@ -2,8 +2,13 @@
 
 //! Where a vCPU's time went.
 //!
-//! [`Runstate`] is the account, kept by one writer. [`RunstateCell`] is a copy that anybody may
-//! read without a lock: a guest asking about another vCPU, or a tool, cannot hold the writer up.
+//! [`Runstate`] is the arithmetic of an account. [`schedule::Schedule`] decides which state a vCPU
+//! is in, from what the host's scheduler and the vCPU's own thread tell it. [`cell::RunstateCell`]
+//! is a copy of the account that anybody may read without a lock: a guest that asks about another
+//! vCPU, or a tool, cannot hold the writer up.
+
+pub(crate) mod cell;
+pub(crate) mod schedule;
 
 use crate::abi::vcpu::{
     RunstateInfo,
@@ -11,12 +16,6 @@ use crate::abi::vcpu::{
     RUNSTATE_OFFLINE,
     RUNSTATE_RUNNABLE,
     RUNSTATE_RUNNING, //
-};
-use crate::sys::atomic::{
-    fence,
-    AtomicU32,
-    AtomicU64,
-    Ordering, //
 };
 
 /// What a vCPU is doing. A vCPU that waits for an event is blocked even if it is also paused.
@@ -114,93 +113,12 @@ impl Runstate {
     }
 }
 
-/// How often a reader tries. A writer is through in a few stores and cannot be held up by readers,
-/// so the second try nearly always succeeds.
-const TRIES: u32 = 1000;
-
-/// A copy of the account that can be read at any time from any context, without a lock.
-pub(crate) struct RunstateCell {
-    /// Odd while the words are written.
-    sequence: AtomicU32,
-    /// State, time of entry, the four times.
-    words: [AtomicU64; 6],
-}
-
-#[cfg_attr(not(test), expect(dead_code, reason = "runstate areas"))]
-impl RunstateCell {
-    /// Makes a cell that holds `account`.
-    pub(crate) fn new(account: &Runstate) -> Self {
-        let words = Self::words_of(account);
-        Self {
-            sequence: AtomicU32::new(0),
-            words: words.map(AtomicU64::new),
-        }
-    }
-
-    fn words_of(account: &Runstate) -> [u64; 6] {
-        let [running, runnable, blocked, offline] = account.time;
-        [
-            // CAST: 0 to 3.
-            account.state as u64,
-            account.entered,
-            running,
-            runnable,
-            blocked,
-            offline,
-        ]
-    }
-
-    /// Replaces the copy. There is one writer at a time, and it is not interrupted by another: the
-    /// caller has preemption off, because the scheduler's notifier on the same processor writes
-    /// too.
-    pub(crate) fn publish(&self, account: &Runstate) {
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        self.sequence
-            .store(sequence.wrapping_add(1), Ordering::Relaxed);
-        fence(Ordering::Release);
-        for (word, value) in self.words.iter().zip(Self::words_of(account)) {
-            word.store(value, Ordering::Relaxed);
-        }
-        self.sequence
-            .store(sequence.wrapping_add(2), Ordering::Release);
-    }
-
-    /// Returns the account, or `None` if it changed all the time while it was read; the caller may
-    /// try again.
-    pub(crate) fn read(&self) -> Option<Runstate> {
-        (0..TRIES).find_map(|_| self.try_read())
-    }
-
-    fn try_read(&self) -> Option<Runstate> {
-        let before = self.sequence.load(Ordering::Acquire);
-        if before & 1 != 0 {
-            core::hint::spin_loop();
-            return None;
-        }
-        let [state, entered, time @ ..] = &self.words;
-        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
-        let (state, entered) = (load(state), load(entered));
-        let time = time.each_ref().map(load);
-        fence(Ordering::Acquire);
-        if self.sequence.load(Ordering::Relaxed) != before {
-            return None;
-        }
-        Some(Runstate {
-            state: State::from_number(state)?,
-            entered,
-            time,
-        })
-    }
-}
-
 #[cfg(all(test, not(loom)))]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::atomic::AtomicBool;
-    use std::sync::Arc;
 
-    const STATES: [State; 4] = [
+    pub(super) const STATES: [State; 4] = [
         State::Running,
         State::Runnable,
         State::Blocked,
@@ -256,85 +174,5 @@ mod tests {
                 prop_assert_eq!(snapshot.state, before.state);
             }
         }
-
-        #[test]
-        fn cell_holds_what_was_published(
-            states in proptest::collection::vec((0usize..4, any::<u64>()), 1..20),
-        ) {
-            let mut account = Runstate::new(State::Running, 0);
-            let cell = RunstateCell::new(&account);
-            prop_assert_eq!(cell.read(), Some(account));
-            for (state, now) in states {
-                account.change(STATES[state], now);
-                cell.publish(&account);
-                prop_assert_eq!(cell.read(), Some(account));
-            }
-        }
-    }
-
-    /// a reader without a lock sees sums that are right, always.
-    #[test]
-    fn readers_see_whole_accounts() {
-        let mut account = Runstate::new(State::Offline, 0);
-        let cell = Arc::new(RunstateCell::new(&account));
-        let stop = Arc::new(AtomicBool::new(false));
-        let readers: Vec<_> = (0..2)
-            .map(|_| {
-                let (cell, stop) = (cell.clone(), stop.clone());
-                std::thread::spawn(move || {
-                    let (mut last, mut seen) = (0, 0u32);
-                    while !stop.load(Ordering::Relaxed) || seen == 0 {
-                        if let Some(account) = cell.read() {
-                            let info = account.info();
-                            assert_eq!(info.time.iter().sum::<u64>(), info.state_entry_time);
-                            assert!(info.state_entry_time >= last);
-                            last = info.state_entry_time;
-                            seen += 1;
-                        }
-                    }
-                })
-            })
-            .collect();
-        for n in 1..200_000u64 {
-            account.change(STATES[n as usize * 7 / 3 % 4], n * 11);
-            cell.publish(&account);
-        }
-        stop.store(true, Ordering::Relaxed);
-        for reader in readers {
-            reader.join().unwrap();
-        }
-    }
-}
-
-#[cfg(all(test, loom))]
-mod loom_tests {
-    use super::*;
-    use crate::interleave::check;
-    use loom::sync::Arc;
-    use loom::thread;
-
-    /// under every interleaving a reader sees one of the published accounts or none.
-    #[test]
-    fn loom_runstate_is_never_torn() {
-        check(|| {
-            let mut account = Runstate::new(State::Offline, 0);
-            let cell = Arc::new(RunstateCell::new(&account));
-            let reader = {
-                let cell = cell.clone();
-                thread::spawn(move || {
-                    if let Some(account) = cell.try_read() {
-                        let info = account.info();
-                        assert_eq!(info.time.iter().sum::<u64>(), info.state_entry_time);
-                        assert_eq!(info.state == RUNSTATE_RUNNING, info.state_entry_time == 5);
-                    }
-                })
-            };
-            account.change(State::Running, 5);
-            cell.publish(&account);
-            account.change(State::Blocked, 12);
-            cell.publish(&account);
-            reader.join().unwrap();
-            assert_eq!(cell.try_read(), Some(account));
-        });
     }
 }

@@ -19,7 +19,6 @@ use crate::abi::errno::{
 use crate::domain::hypervisor::Hypervisor;
 use crate::domain::vcpu::Vcpu;
 use crate::domain::{
-    clock as system_time,
     Domain,
     DOM0, //
 };
@@ -28,7 +27,6 @@ use crate::sys::{
     cpu,
     page, //
 };
-use crate::time::runstate::State;
 
 /// A domain's limit of pages if there is none: what Xen's 32-bit counter can hold.
 const NO_LIMIT: u64 = u32::MAX as u64;
@@ -72,7 +70,7 @@ fn guest(domain: &Domain, info: &mut GetDomainInfo) {
         if !vcpu.is_down() {
             info.nr_online_vcpus += 1;
             blocked &= vcpu.is_blocked();
-            running |= is_running(vcpu);
+            running |= vcpu.is_running();
         }
     }
     let config = domain.config();
@@ -129,16 +127,10 @@ fn host(hypervisor: &Hypervisor, info: &mut GetDomainInfo) {
     info.max_pages = NO_LIMIT;
 }
 
-/// Nanoseconds that a vCPU has run:
-/// what the thread used, its start and its ways in and out left out.
+/// Nanoseconds that a vCPU has run.
 fn cpu_time(vcpu: &Vcpu) -> u64 {
-    let [running, ..] = vcpu.runstate.lock().snapshot(system_time::now_ns()).time;
-    vcpu.runtime_ns().min(running)
-}
-
-/// Whether a vCPU has a processor now.
-fn is_running(vcpu: &Vcpu) -> bool {
-    !vcpu.is_stopped() && vcpu.runstate.lock().state() == State::Running
+    let [running, ..] = vcpu.runstate.snapshot().time;
+    running
 }
 
 /// `XEN_DOMCTL_getvcpuinfo`.
@@ -170,7 +162,7 @@ pub(super) fn get_vcpu_info(call: &mut Call<'_>, domain: &Domain) -> Result {
         let vcpu = domain.vcpu(info.vcpu).ok_or(ESRCH)?;
         info.online = (!vcpu.is_down()).into();
         info.blocked = vcpu.is_blocked().into();
-        info.running = is_running(vcpu).into();
+        info.running = vcpu.is_running().into();
         info.cpu_time = cpu_time(vcpu);
         info.cpu = vcpu.cpu();
     }
