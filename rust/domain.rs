@@ -16,7 +16,7 @@
 //! 8. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::{domains, console,
 //!    next_domid}`, `Domain::{ports, grants, ioreq, life, view, watchdogs, wallclock_version, console}`,
 //!    `Vcpu::{timers, boot_context}`, `Queue::ring`, `P2m::lock`.
-//! 9. `VcpuRunstate::schedule`, with interrupts off. Nothing is taken under it, and nobody is woken.
+//! 9. `VcpuRunstate::inner`, with interrupts off. Nothing is taken under it, and nobody is woken.
 
 pub(crate) mod affinity;
 pub(crate) mod clock;
@@ -60,7 +60,8 @@ use crate::abi::errno::{
 };
 use crate::abi::xen::{
     LAYOUT_32,
-    LAYOUT_64, //
+    LAYOUT_64,
+    VMASST_TYPE_RUNSTATE_UPDATE_FLAG, //
 };
 use crate::evtchn;
 use crate::gnttab;
@@ -69,7 +70,10 @@ use crate::hw::state::{
     ExtendedState, //
 };
 use crate::ioreq::Servers;
-use crate::mm::p2m::P2m;
+use crate::mm::p2m::{
+    P2m,
+    Removed, //
+};
 use crate::policy::cpuid::CpuPolicy;
 use crate::policy::DomainView;
 use crate::sys::alloc::{
@@ -87,6 +91,7 @@ use crate::sys::module::ModuleRef;
 use crate::sys::page::SharedPage;
 use crate::sys::thread::Thread;
 use crate::time::pvclock::Version;
+use crate::time::runstate::record::Layout;
 use crate::vlapic;
 use lifecycle::Life;
 use params::Params;
@@ -192,6 +197,8 @@ pub(crate) struct Domain {
     pub(crate) callback_vector: AtomicU32,
     /// `VMASST_TYPE_*` that are on.
     pub(crate) vm_assist: AtomicU64,
+    /// `runstate_va=walk`.
+    walks: AtomicBool,
     /// What CPUID says. A vCPU takes it over when it starts.
     #[pin]
     policy: Mutex<Arc<CpuPolicy>>,
@@ -274,6 +281,7 @@ impl Domain {
                 lowest_cursor: AtomicU32::new(0),
                 callback_vector: AtomicU32::new(0),
                 vm_assist: AtomicU64::new(0),
+                walks: AtomicBool::new(crate::sys::module::runstate_walks()),
                 policy <- new_mutex!(policy, "oxen::Domain::policy"),
                 view <- new_spinlock!(view, "oxen::Domain::view"),
                 life <- new_spinlock!(Life::new(), "oxen::Domain::life"),
@@ -345,7 +353,45 @@ impl Domain {
         } else {
             evtchn::Width::Bits64
         });
+        for vcpu in self.vcpus() {
+            vcpu.runstate.set_layout(Layout::of(compat));
+        }
         self.publish_wallclock();
+    }
+
+    /// Ticks that a vCPU's TSC is ahead of [`clock::ticks`].
+    pub(crate) fn tsc_offset_of(&self, vcpu: &Vcpu) -> u64 {
+        let domains = self.tsc_offset.load(Ordering::Relaxed);
+        domains.wrapping_add(vcpu.tsc_offset.load(Ordering::Relaxed))
+    }
+
+    /// Whether areas that are given by linear address are translated at each update (`runstate_va=walk`) rather than
+    /// once, when they are registered.
+    pub(crate) fn walks(&self) -> bool {
+        self.walks.load(Ordering::Relaxed)
+    }
+
+    /// Turns assists of `vm_assist` on or off.
+    pub(crate) fn set_assists(&self, bits: u64, on: bool) {
+        if on {
+            self.vm_assist.fetch_or(bits, Ordering::Relaxed);
+        } else {
+            self.vm_assist.fetch_and(!bits, Ordering::Relaxed);
+        }
+        if bits & 1 << VMASST_TYPE_RUNSTATE_UPDATE_FLAG != 0 {
+            for vcpu in self.vcpus() {
+                vcpu.runstate.set_flag(on);
+            }
+        }
+    }
+
+    /// Drops pages that were taken out of the domain's map, and the areas of its vCPUs that lie in them.
+    pub(crate) fn release(&self, removed: Removed) {
+        self.p2m.release(removed, |removed| {
+            for vcpu in self.vcpus() {
+                vcpu.runstate.forget(|mfn| removed.holds(mfn));
+            }
+        });
     }
 
     /// Writes the wall clock into the shared page, in the layout of the guest's width.

@@ -25,6 +25,7 @@ pub(crate) mod sched;
 pub(crate) mod stubs;
 pub(crate) mod sysctl;
 pub(crate) mod vcpu;
+mod vcpu_area;
 mod vcpu_context;
 pub(crate) mod version;
 pub(crate) mod vm_assist;

@@ -60,6 +60,7 @@ use crate::sys::thread::{
 };
 use crate::trace;
 use crate::vlapic;
+use schedule::Hook;
 
 /// What a vCPU's thread is made with.
 struct VcpuThread<B> {
@@ -88,6 +89,10 @@ struct Running<'a, B: Backend> {
     hypervisor: &'static Hypervisor,
     domain: &'a Arc<Domain>,
     vcpu: &'a Vcpu,
+    /// What keeps the vCPU's runstate.
+    hook: &'a Hook<'a>,
+    /// Records are found with the guest's page tables at each update.
+    walks: bool,
     owned: &'a mut Owned,
     hw: &'a mut B::Vcpu,
     policy: Arc<CpuPolicy>,
@@ -124,22 +129,19 @@ impl<B: Backend> thread::Run for VcpuThread<B> {
                 return;
             }
         };
-        sched::with(&hypervisor.notifications, &schedule::Hook { vcpu }, || {
-            live::<B>(&self.domain, vcpu, hypervisor, &mut hw);
+        let hook = Hook::new(&self.domain, vcpu);
+        sched::with(&hypervisor.notifications, &hook, || {
+            live::<B>(&hook, hypervisor, &mut hw);
         });
     }
 }
 
 /// A vCPU's life, from its thread's first run to its last.
-fn live<B: Backend>(
-    domain: &Arc<Domain>,
-    vcpu: &Vcpu,
-    hypervisor: &'static Hypervisor,
-    hw: &mut B::Vcpu,
-) {
+fn live<B: Backend>(hook: &Hook<'_>, hypervisor: &'static Hypervisor, hw: &mut B::Vcpu) {
+    let (domain, vcpu) = (hook.domain, hook.vcpu);
     let mut generation = 0;
     let mut entered = false;
-    while wait_until_runnable(domain, vcpu, hypervisor) {
+    while wait_until_runnable(hook, hypervisor) {
         let mut owned = vcpu.owned().lock();
         if !core::mem::replace(&mut entered, true) {
             trace::first_entry(|| trace::FirstEntry {
@@ -148,15 +150,16 @@ fn live<B: Backend>(
                 rip: owned.state.rip,
             });
         }
-        run_until_stop::<B>(domain, vcpu, hypervisor, &mut owned, hw, &mut generation);
+        run_until_stop::<B>(hook, hypervisor, &mut owned, hw, &mut generation);
     }
 }
 
 /// Waits, without the vCPU's state, until it may run; `false` if it never will again.
-fn wait_until_runnable(domain: &Domain, vcpu: &Vcpu, hypervisor: &Hypervisor) -> bool {
+fn wait_until_runnable(hook: &Hook<'_>, hypervisor: &Hypervisor) -> bool {
+    let (domain, vcpu) = (hook.domain, hook.vcpu);
     loop {
         // Who waits for the vCPU to stop finds its time stand still.
-        vcpu.runstate.stop();
+        vcpu.runstate.stop(hook);
         vcpu.set_stopped(true);
         domain.vcpu_stopped(hypervisor);
         thread::park_until(|| {
@@ -218,14 +221,14 @@ fn end_wait(domain: &Domain, vcpu: &Vcpu) {
 }
 
 /// Runs the vCPU until something stops it. The state is in `owned` before and after.
-fn run_until_stop<B: Backend>(
-    domain: &Arc<Domain>,
-    vcpu: &Vcpu,
+fn run_until_stop<'a, B: Backend>(
+    hook: &'a Hook<'a>,
     hypervisor: &'static Hypervisor,
-    owned: &mut Owned,
-    hw: &mut B::Vcpu,
-    generation: &mut u64,
+    owned: &'a mut Owned,
+    hw: &'a mut B::Vcpu,
+    generation: &'a mut u64,
 ) {
+    let (domain, vcpu) = (hook.domain, hook.vcpu);
     if owned.changed {
         hw.load(&owned.state);
         hw.load_extended(&owned.extended);
@@ -236,13 +239,14 @@ fn run_until_stop<B: Backend>(
         // Servers may have changed while nobody looked.
         vcpu.request(request::SERVERS);
     }
-    vcpu.runstate.resume(vcpu.waits());
     domain.life.lock().has_run = true;
     let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
     let mut running = Running::<B> {
         hypervisor,
         domain,
         vcpu,
+        hook,
+        walks: domain.walks(),
         owned,
         hw,
         policy: domain.policy(),
@@ -258,8 +262,10 @@ fn run_until_stop<B: Backend>(
         stop_later: false,
     };
     running.refresh_view();
+    running.note_paging();
+    vcpu.runstate.resume(vcpu.waits(), hook);
     running.write_time();
-    vcpu.request(request::TIMER);
+    vcpu.note_request(request::TIMER);
     running.run();
     let Running { owned, hw, .. } = running;
     hw.save(&mut owned.state);
@@ -367,7 +373,7 @@ impl<B: Backend> Running<'_, B> {
     fn end_wait(&mut self) {
         if self.vcpu.waits() {
             self.domain.end_wait(self.vcpu);
-            self.vcpu.runstate.run();
+            self.vcpu.runstate.run(self.hook);
         }
     }
 

@@ -94,12 +94,13 @@ fn write_domain(domain: &Domain, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
         "domain {} serial {} state {state} pauses {paused} tot_pages {} max_pages {} \
-         grant_frames {} grants_used {pinned} grants_mapped {mapped} vcpus {}",
+         grant_frames {} grants_used {pinned} grants_mapped {mapped} runstate_va {} vcpus {}",
         domain.id(),
         domain.serial(),
         domain.p2m.ram_pages(),
         domain.p2m.max_pages(),
         size.nr_frames,
+        if domain.walks() { "walk" } else { "once" },
         domain.vcpus().len(),
     )?;
     if let Some(code) = code {
@@ -128,6 +129,8 @@ fn write_vcpu(vcpu: &Vcpu, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         vcpu.id(),
         vcpu.runtime_ns()
     )?;
+    let (updates, missed) = vcpu.runstate.updates();
+    write!(f, " runstate_updates {updates} runstate_missed {missed}")?;
     for (name, count) in EXIT_NAMES.iter().zip(&vcpu.exits) {
         write!(f, " {name} {}", count.load(Ordering::Relaxed))?;
     }

@@ -40,7 +40,7 @@ impl Hypervisor {
         let entered = dom0
             .p2m
             .insert(gfn, page.clone(), P2mType::Special, &mut removed);
-        dom0.p2m.release(removed);
+        dom0.release(removed);
         entered?;
         let result = loop {
             let (size, result) = {
@@ -86,9 +86,9 @@ impl Hypervisor {
 
     fn forget_host_page(&self, gfn: u64) {
         if let Ok(mut removed) = Removed::with_capacity(1) {
-            let p2m = &self.dom0().p2m;
-            let _ = p2m.remove(gfn, &mut removed);
-            p2m.release(removed);
+            let dom0 = self.dom0();
+            let _ = dom0.p2m.remove(gfn, &mut removed);
+            dom0.release(removed);
         }
     }
 

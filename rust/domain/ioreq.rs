@@ -334,7 +334,7 @@ impl Domain {
             }
         }
         // The guest cannot reach them any more.
-        self.p2m.release(removed);
+        self.release(removed);
         if result.is_ok() {
             for (_, page) in pages.iter().flatten() {
                 clear(page);
@@ -363,7 +363,7 @@ impl Domain {
         if let Ok(mut removed) = Removed::with_capacity(1) {
             let page = page.page().clone();
             let _ = self.p2m.insert(gfn, page, P2mType::RamRw, &mut removed);
-            self.p2m.release(removed);
+            self.release(removed);
         }
     }
 

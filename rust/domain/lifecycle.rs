@@ -276,6 +276,7 @@ impl Domain {
         drop(threads);
         for vcpu in self.vcpus() {
             vcpu.host_timer.cancel();
+            vcpu.runstate.drop_areas();
         }
         {
             let _connections = hypervisor.connections.lock();

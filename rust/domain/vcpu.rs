@@ -131,10 +131,10 @@ pub(crate) struct Owned {
     pub(crate) msrs: VcpuMsrs,
     /// What CPUID says about this vCPU.
     pub(crate) view: VcpuView,
-    /// Ticks that the vCPU's TSC is ahead of the domain's: the guest wrote it.
-    pub(crate) tsc_offset: u64,
     /// The version of what the guest reads about time.
     pub(crate) time_version: Version,
+    /// The same for a second place that is found by walking the guest's page tables.
+    pub(crate) walked_time_version: Version,
     /// The instruction that waits for device models.
     pub(crate) device: DeviceAccess,
 }
@@ -177,6 +177,8 @@ pub(crate) struct Vcpu {
     /// The timers that the guest sets by hypercall.
     #[pin]
     pub(crate) timers: SpinLock<VcpuTimer>,
+    /// Ticks that the vCPU's TSC is ahead of the domain's: the guest wrote it.
+    pub(crate) tsc_offset: AtomicU64,
     /// Where the time went.
     #[pin]
     pub(crate) runstate: VcpuRunstate,
@@ -230,9 +232,9 @@ impl Vcpu {
             lapic,
             msrs: VcpuMsrs::RESET,
             view: VcpuView::new(id),
-            tsc_offset: 0,
             time_version: Version::default(),
             device: DeviceAccess::new(),
+            walked_time_version: Version::default(),
         };
         pin_init!(Self {
             id,
@@ -252,6 +254,7 @@ impl Vcpu {
             invalidate: AtomicBool::new(false),
             injection <- new_spinlock!(None, "oxen::Vcpu::injection"),
             timers <- new_spinlock!(VcpuTimer::new(), "oxen::Vcpu::timers"),
+            tsc_offset: AtomicU64::new(0),
             runstate <- VcpuRunstate::new(),
             host_timer <- Timer::new(),
             exits: [const { AtomicU64::new(0) }; EXIT_KINDS],
@@ -282,9 +285,16 @@ impl Vcpu {
         if at >= 0 {
             cpu::kick(at as u32);
         } else {
-            self.runstate.woken(bits & request::ENDS_WAIT != 0);
+            if bits & request::ENDS_WAIT != 0 {
+                self.runstate.woken();
+            }
             self.wake();
         }
+    }
+
+    /// For the thread: sets request bits for itself to look at.
+    pub(crate) fn note_request(&self, bits: u32) {
+        self.requests.fetch_or(bits, Ordering::SeqCst);
     }
 
     /// Wakes the thread if it sleeps.
@@ -318,9 +328,13 @@ impl Vcpu {
         self.down.load(Ordering::SeqCst)
     }
 
-    /// Takes the vCPU off- or online. Returns whether it was down before.
+    /// Takes the vCPU off- or online. Whoever takes it offline finds its areas dropped. Returns
+    /// whether it was down before.
     pub(crate) fn set_down(&self, down: bool) -> bool {
         let was = self.down.swap(down, Ordering::SeqCst);
+        if down {
+            self.runstate.close();
+        }
         self.request(request::STOP);
         was
     }

@@ -12,6 +12,7 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/buildid.h>
 #include <linux/preempt.h>
 #include <linux/ratelimit.h>
@@ -21,7 +22,9 @@
 #include <linux/sched/task.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/syscore_ops.h>
+#include <linux/sysfs.h>
 #include <linux/tick.h>
 #include <linux/topology.h>
 #include <linux/vmstat.h>
@@ -128,6 +131,19 @@ void oxen_irq_enable(void)
 bool oxen_irqs_disabled(void)
 {
 	return irqs_disabled();
+}
+
+unsigned long oxen_irq_save(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	return flags;
+}
+
+void oxen_irq_restore(unsigned long flags)
+{
+	local_irq_restore(flags);
 }
 
 bool oxen_need_resched(void)
@@ -728,6 +744,41 @@ const u8 *oxen_build_id(u32 *len)
 	*len = 0;
 	return NULL;
 #endif
+}
+
+/* The kernel crate's parameters are integers only, and not to be seen in sysfs. */
+
+static bool runstate_walks;
+
+static int runstate_va_set(const char *text, const struct kernel_param *param)
+{
+	if (sysfs_streq(text, "once"))
+		WRITE_ONCE(runstate_walks, false);
+	else if (sysfs_streq(text, "walk"))
+		WRITE_ONCE(runstate_walks, true);
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int runstate_va_get(char *text, const struct kernel_param *param)
+{
+	return sysfs_emit(text, "%s\n", READ_ONCE(runstate_walks) ? "walk" : "once");
+}
+
+static const struct kernel_param_ops runstate_va_ops = {
+	.set = runstate_va_set,
+	.get = runstate_va_get,
+};
+
+module_param_cb(runstate_va, &runstate_va_ops, NULL, 0644);
+MODULE_PARM_DESC(runstate_va,
+		 "When new domains' runstate and time areas given by linear address are translated: "
+		 "once, when they are registered (default), or walk, at each update as Xen does");
+
+bool oxen_param_runstate_walks(void)
+{
+	return READ_ONCE(runstate_walks);
 }
 
 /* The log. */

@@ -50,6 +50,8 @@ void oxen_preempt_enable(void);
 void oxen_irq_disable(void);
 void oxen_irq_enable(void);
 bool oxen_irqs_disabled(void);
+unsigned long oxen_irq_save(void);
+void oxen_irq_restore(unsigned long flags);
 bool oxen_need_resched(void);
 void oxen_cond_resched(void);
 u32 oxen_cpu_id(void);
@@ -148,6 +150,7 @@ bool oxen_capable_admin(void);
 void oxen_module_get(void);
 void oxen_module_put(void);
 const u8 *oxen_build_id(u32 *len);
+bool oxen_param_runstate_walks(void);
 
 /* Tracepoints: the functions are made by trace/events.c. */
 void rust_do_trace_oxen_first_entry(u32 domid, u32 vcpu, u64 rip);

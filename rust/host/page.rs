@@ -56,3 +56,42 @@ impl SharedPage {
         self.at(offset)
     }
 }
+
+/// `LEN` bytes of a page at any alignment, which we write while a guest reads them. Never read.
+pub(crate) struct Window<const LEN: usize> {
+    page: SharedPage,
+    offset: usize,
+}
+
+impl<const LEN: usize> Window<LEN> {
+    /// Makes the window that starts at byte `offset` of the page; `None` if it would not end in the page.
+    pub(crate) fn new(page: SharedPage, offset: usize) -> Option<Self> {
+        (offset.checked_add(LEN)? <= PAGE_SIZE).then_some(Self { page, offset })
+    }
+
+    fn store(&self, at: usize, bytes: &[u8]) {
+        if at > LEN || LEN - at < bytes.len() {
+            return;
+        }
+        for (n, byte) in bytes.iter().enumerate().rev() {
+            if let Some(to) = self.page.byte(self.offset + at + n) {
+                to.store(*byte, core::sync::atomic::Ordering::Release);
+            }
+        }
+    }
+
+    /// Stores an integer at an offset. Outside the window nothing happens.
+    pub(crate) fn store8(&self, at: usize, value: u8) {
+        self.store(at, &[value]);
+    }
+
+    /// Stores an integer at an offset. Outside the window nothing happens.
+    pub(crate) fn store32(&self, at: usize, value: u32) {
+        self.store(at, &value.to_le_bytes());
+    }
+
+    /// Stores an integer at an offset. Outside the window nothing happens.
+    pub(crate) fn store64(&self, at: usize, value: u64) {
+        self.store(at, &value.to_le_bytes());
+    }
+}

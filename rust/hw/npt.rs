@@ -59,6 +59,11 @@ impl P2mType {
         !matches!(self, Self::Invalid | Self::MmioDm)
     }
 
+    /// Whether the page is the domain's own to give: its RAM, or what the hypervisor shares with it.
+    pub(crate) const fn is_own(self) -> bool {
+        self.is_ram() || matches!(self, Self::Special)
+    }
+
     /// Whether it counts against the domain's allotment.
     pub(crate) const fn is_ram(self) -> bool {
         matches!(

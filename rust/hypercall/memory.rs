@@ -209,7 +209,7 @@ fn populate_extent(domain: &Domain, gfn: u64, order: u32) -> Result {
         for index in 0..done {
             let _ = domain.p2m.remove(gfn + index, &mut removed);
         }
-        domain.p2m.release(removed);
+        domain.release(removed);
     }
     result
 }
@@ -244,7 +244,7 @@ fn decrease_reservation(caller: &Caller<'_>, arg: u64, start: u64) -> Result<Pro
     if removed.len() != 0 {
         note_removed(caller, &ask.domain);
     }
-    ask.domain.p2m.release(removed);
+    ask.domain.release(removed);
     if failed || done >= ask.count {
         Ok(Progress::Done(done as i64))
     } else {

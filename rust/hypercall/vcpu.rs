@@ -2,6 +2,7 @@
 
 //! `vcpu_op`: operations of a guest on its vCPUs.
 
+use super::vcpu_area as area;
 use super::Args;
 use crate::abi::errno::{
     Result,
@@ -49,7 +50,10 @@ pub(crate) fn vcpu_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         }
         abi::IS_UP => return Ok((!vcpu.is_down()).into()),
         abi::GET_RUNSTATE_INFO => get_runstate(caller, vcpu, arg)?,
-        abi::REGISTER_RUNSTATE_MEMORY_AREA => register_runstate(caller, vcpu, arg)?,
+        abi::REGISTER_RUNSTATE_MEMORY_AREA => area::runstate_linear(caller, vcpu, arg)?,
+        abi::REGISTER_RUNSTATE_PHYS_AREA => area::runstate_physical(caller, vcpu, arg)?,
+        abi::REGISTER_VCPU_TIME_MEMORY_AREA => area::time_linear(caller, vcpu, arg)?,
+        abi::REGISTER_VCPU_TIME_PHYS_AREA => area::time_physical(caller, vcpu, arg)?,
         abi::STOP_PERIODIC_TIMER => {
             vcpu.timers.lock().stop_periodic();
             vcpu.request(request::TIMER);
@@ -111,16 +115,6 @@ fn get_runstate(caller: &Caller<'_>, vcpu: &Vcpu, arg: u64) -> Result {
     } else {
         Handle::new(arg).write(caller, &info)
     }
-}
-
-/// `VCPUOP_register_runstate_memory_area`: the record is filled at once. Keeping it up to date while the vCPU is
-/// scheduled belongs to the runstate feature.
-fn register_runstate(caller: &Caller<'_>, vcpu: &Vcpu, arg: u64) -> Result {
-    let area: abi::RegisterArea = Handle::new(arg).read_as::<abi::compat::RegisterArea>(caller)?;
-    if area.p == 0 {
-        return Ok(());
-    }
-    get_runstate(caller, vcpu, area.p)
 }
 
 fn register_vcpu_info(caller: &Caller<'_>, vcpu: &Vcpu, arg: u64) -> Result {

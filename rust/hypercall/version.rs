@@ -132,6 +132,8 @@ fn features(caller: &Caller<'_>, arg: u64) -> Result {
         abi::FEAT_HVM_SAFE_PVCLOCK,
         abi::FEAT_MEMORY_OP_VNODE_SUPPORTED,
         abi::FEAT_NOT_DIRECT_MAPPED,
+        abi::FEAT_RUNSTATE_PHYS_AREA,
+        abi::FEAT_VCPU_TIME_PHYS_AREA,
     ]
     .iter()
     .fold(0, |map, bit| map | 1 << bit);

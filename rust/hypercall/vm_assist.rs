@@ -10,7 +10,6 @@ use crate::abi::errno::{
 };
 use crate::abi::xen;
 use crate::hypercall::caller::Caller;
-use crate::sys::atomic::Ordering;
 
 /// What an HVM guest may ask for.
 const ALLOWED: u64 = 1 << xen::VMASST_TYPE_RUNSTATE_UPDATE_FLAG;
@@ -29,10 +28,10 @@ pub(crate) fn vm_assist(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
     }
     match cmd {
         xen::VMASST_CMD_ENABLE => {
-            caller.domain.vm_assist.fetch_or(bit, Ordering::Relaxed);
+            caller.domain.set_assists(bit, true);
         }
         xen::VMASST_CMD_DISABLE => {
-            caller.domain.vm_assist.fetch_and(!bit, Ordering::Relaxed);
+            caller.domain.set_assists(bit, false);
         }
         _ => return Err(ENOSYS),
     }

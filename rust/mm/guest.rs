@@ -6,7 +6,10 @@ use core::sync::atomic::Ordering;
 
 use crate::abi::errno::{
     Result,
-    EFAULT, //
+    EACCES,
+    EFAULT,
+    EINVAL,
+    ENOENT, //
 };
 use crate::mm::p2m::P2m;
 use crate::mm::walk::{
@@ -166,6 +169,103 @@ fn each_linear(
     Ok(())
 }
 
+/// A page that a guest can write and that is its own, with a reference to it.
+struct Pinned {
+    gfn: u64,
+    page: SharedPage,
+}
+
+impl Pinned {
+    fn new(p2m: &P2m, gpa: u64) -> Result<Self> {
+        let gfn = gpa >> PAGE_SHIFT;
+        let page = p2m.get_own(gfn, true).map_err(|errno| match errno {
+            ENOENT => EINVAL,
+            _ => EACCES,
+        })?;
+        Ok(Self {
+            gfn,
+            page: SharedPage::new(page),
+        })
+    }
+
+    fn is_current(&self, p2m: &P2m) -> bool {
+        p2m.lookup(self.gfn).is_some_and(|leaf| {
+            leaf.ty.is_own() && leaf.ty.writable() && leaf.mfn == self.page.mfn()
+        })
+    }
+}
+
+/// Up to a page of memory that a guest can write and that is its own, with references to the one or two pages that it
+/// lies in.
+pub(crate) struct Stretch {
+    first: Pinned,
+    second: Option<Pinned>,
+    /// Byte offset in the first page.
+    offset: usize,
+}
+
+impl Stretch {
+    /// Pins the page of a guest physical address.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the guest has no page there, or one that is not its own; `EACCES` if it could not write to it.
+    pub(crate) fn physical(p2m: &P2m, gpa: u64) -> Result<Self> {
+        Ok(Self {
+            first: Pinned::new(p2m, gpa)?,
+            second: None,
+            // CAST: Twelve bits.
+            offset: (gpa & 0xfff) as usize,
+        })
+    }
+
+    /// Pins the pages of `len` bytes, at most a page, from a linear address on.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if the guest's supervisor code could not write there, or a page is not the guest's own.
+    pub(crate) fn linear(p2m: &P2m, paging: &Paging, linear: u64, len: usize) -> Result<Self> {
+        let page = |linear| {
+            let gpa =
+                translate(&GuestMemory(p2m), paging, linear, Access::WRITE).map_err(|_| EFAULT)?;
+            Pinned::new(p2m, gpa).map_err(|_| EFAULT)
+        };
+        // CAST: Twelve bits.
+        let offset = (linear & 0xfff) as usize;
+        let first = page(linear)?;
+        let second = if len > PAGE_SIZE - offset {
+            Some(page(linear.wrapping_add(len as u64 - 1))?)
+        } else {
+            None
+        };
+        Ok(Self {
+            first,
+            second,
+            offset,
+        })
+    }
+
+    /// The first page.
+    pub(crate) fn first(&self) -> &SharedPage {
+        &self.first.page
+    }
+
+    /// The page in which it goes on.
+    pub(crate) fn second(&self) -> Option<&SharedPage> {
+        self.second.as_ref().map(|pinned| &pinned.page)
+    }
+
+    /// Where it starts in the first page.
+    pub(crate) fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Whether the guest still has the pages where they were found, and can write to them. Takes no lock.
+    pub(crate) fn is_current(&self, p2m: &P2m) -> bool {
+        self.first.is_current(p2m) && self.second.as_ref().is_none_or(|page| page.is_current(p2m))
+    }
+}
+
 /// Guest physical memory on the exit path: no lock, no reference, see [`P2m::peek`].
 pub(crate) struct FastMemory<'a> {
     /// The map.
@@ -188,6 +288,97 @@ impl Memory for FastMemory<'_> {
     #[inline]
     fn set_bits(&self, _gpa: u64, _old: u64, _bits: u64) {
         // Only used to fetch what the processor has just fetched: the bits are set.
+    }
+}
+
+/// [`FastMemory`] that also notes in the guest's tables what was accessed.
+struct FastWalk<'a>(FastMemory<'a>);
+
+impl Memory for FastWalk<'_> {
+    fn read64(&self, gpa: u64) -> Option<u64> {
+        self.0.read64(gpa)
+    }
+
+    fn set_bits(&self, gpa: u64, old: u64, bits: u64) {
+        let Some(page) = self.0.p2m.peek_mut(gpa >> PAGE_SHIFT, self.0.irqs) else {
+            return;
+        };
+        // CAST: Twelve bits.
+        let offset = (gpa & 0xff8) as usize;
+        // SAFETY: `offset` is aligned and within the page, which `peek_mut` keeps while interrupts are off.
+        let word = unsafe { &*page.add(offset).cast::<core::sync::atomic::AtomicU64>() };
+        let _ = word.compare_exchange(old, old | bits, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Up to a page of linear memory that is written while the guest reads it, translated for the moment: as long as
+/// interrupts are off.
+///
+/// # Invariants
+///
+/// `first` and `second` are pages that stay while interrupts are off.
+pub(crate) struct Translated<'a> {
+    first: *mut u8,
+    second: *mut u8,
+    /// Byte offset in the first page, below [`PAGE_SIZE`].
+    offset: usize,
+    /// Bytes, at most [`PAGE_SIZE`].
+    len: usize,
+    _irqs: &'a IrqsOff,
+}
+
+impl<'a> Translated<'a> {
+    /// Translates `len` bytes, at most a page, from `linear` on, for supervisor code that writes. `None` if it could
+    /// not. On a processor that is in the map's set of running ones.
+    pub(crate) fn new(
+        memory: FastMemory<'a>,
+        paging: &Paging,
+        linear: u64,
+        len: usize,
+    ) -> Option<Self> {
+        if len > PAGE_SIZE {
+            return None;
+        }
+        let irqs = memory.irqs;
+        let walk = FastWalk(memory);
+        let page = |linear| {
+            let gpa = translate(&walk, paging, linear, Access::WRITE).ok()?;
+            walk.0.p2m.peek_mut(gpa >> PAGE_SHIFT, irqs)
+        };
+        // CAST: Twelve bits.
+        let offset = (linear & 0xfff) as usize;
+        let first = page(linear)?;
+        let second = if offset + len > PAGE_SIZE {
+            page(linear.wrapping_add(len as u64 - 1))?
+        } else {
+            first
+        };
+        // INVARIANT: `peek_mut` keeps the pages while interrupts are off.
+        Some(Self {
+            first,
+            second,
+            offset,
+            len,
+            _irqs: irqs,
+        })
+    }
+
+    /// Stores bytes from the last to the first, each for itself. What would lie outside is not stored.
+    pub(crate) fn store(&self, at: usize, bytes: &[u8]) {
+        for (n, byte) in bytes.iter().enumerate().rev() {
+            if at + n >= self.len {
+                continue;
+            }
+            let position = self.offset + at + n;
+            let (page, position) = if position < PAGE_SIZE {
+                (self.first, position)
+            } else {
+                (self.second, position - PAGE_SIZE)
+            };
+            // SAFETY: Within the page: `offset` and `len` are at most a page each.
+            let to = unsafe { &*page.add(position).cast::<core::sync::atomic::AtomicU8>() };
+            to.store(*byte, Ordering::Release);
+        }
     }
 }
 

@@ -144,6 +144,11 @@ impl Removed {
         self.pages.len()
     }
 
+    /// Whether one of the pages has this machine frame number.
+    pub(crate) fn holds(&self, mfn: u64) -> bool {
+        self.pages.iter().any(|page| page.mfn() == mfn)
+    }
+
     fn push(&mut self, page: PageRef) -> Result {
         Ok(self.pages.push(page, GFP_KERNEL)?)
     }
@@ -307,6 +312,16 @@ impl P2m {
         Some(Table::at(leaf.mfn).0.as_ptr().cast())
     }
 
+    /// As [`P2m::peek`], for a page that the domain may write to.
+    pub(crate) fn peek_mut(&self, gfn: u64, _irqs: &irq::IrqsOff) -> Option<*mut u8> {
+        let leaf = self.lookup(gfn)?;
+        if !leaf.ty.writable() {
+            return None;
+        }
+        // The direct map holds every page of normal memory.
+        Some(Table::at(leaf.mfn).0.as_ptr().cast())
+    }
+
     /// Takes a reference to the page behind a guest frame.
     ///
     /// # Errors
@@ -334,7 +349,7 @@ impl P2m {
     pub(crate) fn get_own(&self, gfn: u64, write: bool) -> Result<PageRef> {
         let mut guard = self.lock.lock();
         let leaf = self.lookup(gfn).ok_or(ENOENT)?;
-        if !leaf.ty.is_ram() && leaf.ty != P2mType::Special {
+        if !leaf.ty.is_own() {
             return Err(ENOENT);
         }
         if write {
@@ -591,9 +606,11 @@ impl P2m {
         self.running.interrupt_and_wait();
     }
 
-    /// Drops pages that were removed, after a flush if there are any.
-    pub(crate) fn release(&self, removed: Removed) {
+    /// Drops pages that were removed, after a flush if there are any. `forget` makes those who write to pages of the
+    /// domain by a reference of their own let go of these.
+    pub(crate) fn release(&self, removed: Removed, forget: impl FnOnce(&Removed)) {
         if removed.len() != 0 {
+            forget(&removed);
             self.flush();
         }
         drop(removed);

@@ -174,14 +174,14 @@ impl<B: Backend> Running<'_, B> {
     /// Sleeps until a device model may have answered, or something else is to be looked at.
     pub(super) fn wait_for_model(&mut self) {
         // As in Xen this is offline time, which guests count as stolen.
-        self.vcpu.runstate.stop();
+        self.vcpu.runstate.stop(self.hook);
         let (vcpu, transfer) = (self.vcpu, &self.owned.device.transfer);
         thread::park_until(|| {
             vcpu.requests() & !request::INJECT != 0
                 || transfer.has_moved(vcpu.id())
                 || thread::should_stop()
         });
-        vcpu.runstate.resume(vcpu.waits());
+        vcpu.runstate.resume(vcpu.waits(), self.hook);
     }
 
     /// Tells device models that the guest has given memory back, of which they may have mappings.

@@ -155,7 +155,8 @@ impl<B: Backend> Running<'_, B> {
             Effect::Tsc(value) => {
                 // The vCPU's own, as in Xen: the others' counters stay as they are.
                 let domains = self.domain.tsc_offset.load(Ordering::Relaxed);
-                self.owned.tsc_offset = value.wrapping_sub(clock::ticks()).wrapping_sub(domains);
+                let own = value.wrapping_sub(clock::ticks()).wrapping_sub(domains);
+                self.vcpu.tsc_offset.store(own, Ordering::Relaxed);
                 self.follow_tsc();
                 let clock = self.clock();
                 self.owned.lapic.tsc_changed(&clock);

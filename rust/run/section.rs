@@ -45,6 +45,7 @@ impl<B: Backend> Running<'_, B> {
         self.vcpu.set_running_on(None);
         self.hw.end(&irqs);
         p2m.running().remove_self(&preempt);
+        self.note_paging();
         exit
     }
 

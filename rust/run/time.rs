@@ -3,8 +3,10 @@
 //! A vCPU's timers and time: when to wake it, what it reads.
 
 use super::Running;
+use crate::abi::xen::TIME_INFO_SIZE;
 use crate::domain::clock;
 use crate::domain::lifecycle::reason;
+use crate::domain::runstate::write_time_once;
 use crate::domain::vcpu::request;
 use crate::evtchn::topology;
 use crate::hw::{
@@ -18,8 +20,6 @@ use crate::time::area::GuestArea;
 const VIRQ_TIMER: u32 = 0;
 /// Where `vcpu_time_info` is in `vcpu_info`.
 const TIME_OFFSET: usize = 32;
-/// Its length in bytes.
-const TIME_BYTES: usize = 32;
 
 impl<B: Backend> Running<'_, B> {
     /// Sets the host's timer to the earliest deadline, if that is another one than before.
@@ -58,7 +58,7 @@ impl<B: Backend> Running<'_, B> {
         }
         let posted = self.owned.lapic.timer_expired(&self.vcpu.lapic, now);
         if posted || self.vcpu.poll_deadline.load(Ordering::Relaxed) <= now {
-            self.vcpu.request(request::EVENT);
+            self.vcpu.note_request(request::EVENT);
         }
         let bitten = self.domain.watchdogs.lock().expired(now);
         if bitten {
@@ -70,8 +70,7 @@ impl<B: Backend> Running<'_, B> {
 
     /// Ticks that the vCPU's TSC is ahead of [`clock::ticks`].
     pub(super) fn tsc_offset(&self) -> u64 {
-        let domains = self.domain.tsc_offset.load(Ordering::Relaxed);
-        domains.wrapping_add(self.owned.tsc_offset)
+        self.domain.tsc_offset_of(self.vcpu)
     }
 
     /// Has the processor add to its counter what the vCPU's is ahead of it.
@@ -93,21 +92,25 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
-    /// Writes what the guest needs to tell the time to its `vcpu_info`.
+    /// Writes what the guest needs to tell the time to its `vcpu_info`, and to the area that it registered for that.
     pub(super) fn write_time(&mut self) {
+        let info = clock::time_info(self.tsc_offset());
+        let paging = self.paging();
         let place = {
             let ports = self.domain.ports().lock();
             ports
                 .vcpu_info(self.vcpu.id())
                 .map(|info| (info.page().clone(), info.offset() + TIME_OFFSET))
         };
-        let Some((page, offset)) = place else {
-            return;
-        };
-        let Ok(area) = GuestArea::new(page, None, offset, TIME_BYTES) else {
-            return;
-        };
-        let offset = self.tsc_offset();
-        clock::time_info(offset).publish(&area, &mut self.owned.time_version);
+        if let Some((page, offset)) = place {
+            if let Ok(area) = GuestArea::new(page, None, offset, TIME_INFO_SIZE) {
+                info.publish(&area, &mut self.owned.time_version);
+            }
+        }
+        if let Some(linear) = self.vcpu.runstate.write_time(&info) {
+            let version = &mut self.owned.walked_time_version;
+            // Where it cannot be written it stays as it is, as in Xen.
+            let _ = write_time_once(&self.domain.p2m, &paging, linear, &info, version);
+        }
     }
 }

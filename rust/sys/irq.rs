@@ -61,6 +61,18 @@ impl Drop for IrqsOff {
     }
 }
 
+/// Runs `f` with interrupts off, which they may be already.
+pub(crate) fn while_off<R>(f: impl FnOnce(&IrqsOff) -> R) -> R {
+    // SAFETY: Balanced below.
+    let flags = unsafe { raw::oxen_irq_save() };
+    // Never dropped: interrupts are to be as they were.
+    let irqs = core::mem::ManuallyDrop::new(IrqsOff(NotThreadSafe));
+    let result = f(&irqs);
+    // SAFETY: Restores what was saved above.
+    unsafe { raw::oxen_irq_restore(flags) };
+    result
+}
+
 /// Whether the scheduler wants the processor back.
 pub(crate) fn need_resched() -> bool {
     // SAFETY: Reads a flag of the current thread.

@@ -23,6 +23,13 @@ impl Drop for ModuleRef {
     }
 }
 
+/// What the module's parameter says: whether new domains translate areas that are given by linear address at each
+/// update (`runstate_va=walk`) rather than once.
+pub(crate) fn runstate_walks() -> bool {
+    // SAFETY: Reads a variable.
+    unsafe { raw::oxen_param_runstate_walks() }
+}
+
 /// The build-id note of the module, if the linker made one.
 pub(crate) fn build_id() -> Option<&'static [u8]> {
     let mut len = 0;

@@ -249,6 +249,65 @@ impl Clone for SharedPage {
     }
 }
 
+/// `LEN` bytes of a page at any alignment, which we write while a guest reads them. Never read.
+///
+/// A store is one instruction of the processor. The compiler keeps it in its place.
+///
+/// # Invariants
+///
+/// `at` points to `LEN` bytes that lie in `page`.
+pub(crate) struct Window<const LEN: usize> {
+    /// Keeps the bytes where they are.
+    _page: SharedPage,
+    at: NonNull<u8>,
+}
+
+// SAFETY: The bytes are only written, each store as a whole, and nothing of ours reads them.
+unsafe impl<const LEN: usize> Send for Window<LEN> {}
+// SAFETY: As above.
+unsafe impl<const LEN: usize> Sync for Window<LEN> {}
+
+/// Makes a function that stores an integer.
+macro_rules! window_store {
+    ($name:ident, $ty:ty, $mov:literal, $class:ident) => {
+        /// Stores an integer at an offset. Outside the window nothing happens.
+        #[inline(always)]
+        pub(crate) fn $name(&self, at: usize, value: $ty) {
+            if at > LEN || LEN - at < size_of::<$ty>() {
+                return;
+            }
+            // SAFETY: In the window, as checked just above.
+            let to = unsafe { self.at.add(at) };
+            // SAFETY: Writes to the window's bytes only, by the type's invariant. Who else looks at them is a guest.
+            unsafe {
+                core::arch::asm!(
+                    $mov,
+                    value = in($class) value,
+                    to = in(reg) to.as_ptr(),
+                    options(att_syntax, nostack, preserves_flags)
+                );
+            }
+        }
+    };
+}
+
+impl<const LEN: usize> Window<LEN> {
+    /// Makes the window that starts at byte `offset` of the page; `None` if it would not end in the page.
+    pub(crate) fn new(page: SharedPage, offset: usize) -> Option<Self> {
+        if offset > PAGE_SIZE || PAGE_SIZE - offset < LEN {
+            return None;
+        }
+        // SAFETY: Within the page, as checked just above.
+        let at = unsafe { page.base.add(offset) };
+        // INVARIANT: As checked above.
+        Some(Self { _page: page, at })
+    }
+
+    window_store!(store8, u8, "movb {value}, ({to})", reg_byte);
+    window_store!(store32, u32, "movl {value:e}, ({to})", reg);
+    window_store!(store64, u64, "movq {value}, ({to})", reg);
+}
+
 /// A zeroed, physically contiguous block of `1 << ORDER` pages that only the module and the processor use.
 ///
 /// # Invariants

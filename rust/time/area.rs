@@ -17,6 +17,8 @@ use crate::sys::page::{
     PAGE_SIZE, //
 };
 
+use super::runstate::record::Sink;
+
 /// A registered area; holds references to its pages. Never read.
 #[derive(Clone)]
 pub(crate) struct GuestArea {
@@ -56,14 +58,14 @@ impl GuestArea {
         })
     }
 
-    /// Returns whether the area lies in the page with this machine frame number, wholly or in part.
-    #[cfg_attr(not(test), expect(dead_code, reason = "runstate areas"))]
-    pub(crate) fn touches(&self, mfn: u64) -> bool {
+    /// Returns whether the area lies, wholly or in part, in one of the pages whose machine frame
+    /// numbers `which` knows.
+    pub(crate) fn touches(&self, mut which: impl FnMut(u64) -> bool) -> bool {
         let second = match &self.second {
-            Some(page) if self.offset.wrapping_add(self.len) > PAGE_SIZE => page.mfn() == mfn,
+            Some(page) if self.offset.wrapping_add(self.len) > PAGE_SIZE => which(page.mfn()),
             _ => false,
         };
-        self.first.mfn() == mfn || second
+        second || which(self.first.mfn())
     }
 
     /// Returns the page that holds byte `at` and the offset there, if `size` bytes from `at` are in
@@ -127,6 +129,18 @@ impl GuestArea {
     }
 }
 
+impl Sink for GuestArea {
+    fn store8(&self, at: usize, value: u8) {
+        GuestArea::store8(self, at, value);
+    }
+    fn store32(&self, at: usize, value: u32) {
+        GuestArea::store32(self, at, value);
+    }
+    fn store64(&self, at: usize, value: u64) {
+        GuestArea::store64(self, at, value);
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 pub(super) mod tests {
     use super::*;
@@ -162,9 +176,10 @@ pub(super) mod tests {
     fn knows_its_pages() {
         let [a, b] = pages();
         let area = GuestArea::new(a.clone(), Some(b.clone()), 4090, 32).unwrap();
-        assert!(area.touches(a.mfn()) && area.touches(b.mfn()) && !area.touches(1));
+        let touches = |area: &GuestArea, mfn| area.touches(|which| which == mfn);
+        assert!(touches(&area, a.mfn()) && touches(&area, b.mfn()) && !touches(&area, 1));
         let area = GuestArea::new(a.clone(), Some(b.clone()), 64, 32).unwrap();
-        assert!(area.touches(a.mfn()) && !area.touches(b.mfn()));
+        assert!(touches(&area, a.mfn()) && !touches(&area, b.mfn()));
     }
 
     proptest! {

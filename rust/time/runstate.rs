@@ -5,9 +5,12 @@
 //! [`Runstate`] is the arithmetic of an account. [`schedule::Schedule`] decides which state a vCPU
 //! is in, from what the host's scheduler and the vCPU's own thread tell it. [`cell::RunstateCell`]
 //! is a copy of the account that anybody may read without a lock: a guest that asks about another
-//! vCPU, or a tool, cannot hold the writer up.
+//! vCPU, or a tool, cannot hold the writer up. [`record`] is how an account is written to a guest's
+//! memory while the guest reads it, and [`place`] where that is.
 
 pub(crate) mod cell;
+pub(crate) mod place;
+pub(crate) mod record;
 pub(crate) mod schedule;
 
 use crate::abi::vcpu::{

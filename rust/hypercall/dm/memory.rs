@@ -150,7 +150,7 @@ pub(super) fn set_type(call: &Call<'_>) -> Result {
     }
     // Processors may know the old types of what was changed, also if not all was.
     call.domain.p2m.flush();
-    call.domain.p2m.release(removed);
+    call.domain.release(removed);
     result?;
     if now < ask.nr {
         ask.first_pfn += u64::from(now);

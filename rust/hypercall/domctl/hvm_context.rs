@@ -105,10 +105,9 @@ struct Clock {
 }
 
 impl Clock {
-    fn of(domain: &Domain, owned: &Owned) -> Self {
-        let domains = domain.tsc_offset.load(Ordering::Relaxed);
+    fn of(domain: &Domain, vcpu: &Vcpu) -> Self {
         Self {
-            offset: domains.wrapping_add(owned.tsc_offset),
+            offset: domain.tsc_offset_of(vcpu),
         }
     }
 }
@@ -178,7 +177,7 @@ fn save_vcpu(domain: &Domain, vcpu: &Vcpu, code: u16, at: u64, into: &mut Record
         return Ok(());
     }
     let mut owned = vcpu.owned().lock();
-    let offset = Clock::of(domain, &owned).offset;
+    let offset = Clock::of(domain, vcpu).offset;
     let Owned {
         state,
         extended,
@@ -445,7 +444,7 @@ impl Loader<'_> {
             abi::LAPIC => {
                 let form: KBox<HwLapic> = record.form()?;
                 let mut owned = vcpu.owned().lock();
-                let clock = Clock::of(self.domain, &owned);
+                let clock = Clock::of(self.domain, vcpu);
                 owned.lapic.load_hidden(&vcpu.lapic, &form, &clock)?;
                 vcpu.request(request::EVENT | request::TIMER);
                 Ok(())
@@ -453,7 +452,7 @@ impl Loader<'_> {
             abi::LAPIC_REGS => {
                 let form: KBox<HwLapicRegs> = record.form()?;
                 let mut owned = vcpu.owned().lock();
-                let clock = Clock::of(self.domain, &owned);
+                let clock = Clock::of(self.domain, vcpu);
                 owned.lapic.load_registers(&vcpu.lapic, &form, &clock)?;
                 let cr8 = owned.lapic.cr8();
                 if owned.state.cr8 != cr8 {
@@ -494,7 +493,8 @@ impl Loader<'_> {
                     self.domain.tsc_offset.store(offset, Ordering::Relaxed);
                 }
                 let domains = self.domain.tsc_offset.load(Ordering::Relaxed);
-                owned.tsc_offset = offset.wrapping_sub(domains);
+                let own = offset.wrapping_sub(domains);
+                vcpu.tsc_offset.store(own, Ordering::Relaxed);
                 vcpu.request(request::TIME);
             }
         }

@@ -115,7 +115,7 @@ fn map_one(caller: &Caller<'_>, ask: &abi::MapGrantRef) -> GntResult<Mapped> {
             // The mapper began to die. Whatever is at the frame by now goes with its memory at the latest.
             if let Ok(mut removed) = Removed::with_capacity(1) {
                 let _ = leave(mapper, &mapping, &mut removed);
-                mapper.p2m.release(removed);
+                mapper.release(removed);
             }
             granter.grants.lock().unpin(mapping.pin);
             mapper.grants.lock().release_handle(reserved);
@@ -153,7 +153,7 @@ fn enter(mapper: &Domain, granter: &Domain, pin: &Pin, gfn: u64) -> GntResult<u6
     let mfn = page.mfn();
     let mut removed = Removed::with_capacity(1).map_err(|_| Gntst::GENERAL_ERROR)?;
     let entered = mapper.p2m.insert(gfn, page, ty, &mut removed);
-    mapper.p2m.release(removed);
+    mapper.release(removed);
     entered.map_err(|_| Gntst::GENERAL_ERROR)?;
     Ok(mfn)
 }
@@ -211,7 +211,7 @@ impl Batch {
 
     /// Makes sure that no processor reaches the pages any more, and only then ends the use of the grants.
     fn finish(self, caller: &Caller<'_>) {
-        caller.domain.p2m.release(self.removed);
+        caller.domain.release(self.removed);
         for (reserved, mapping) in self.ended {
             caller.hypervisor.unpin(mapping.pin);
             caller.domain.grants.lock().release_handle(reserved);

@@ -171,7 +171,7 @@ fn add_one(domain: &Domain, space: u32, idx: u64, gpfn: u64) -> Result {
         abi::MAPSPACE_GMFN => move_frame(domain, idx, gpfn, &mut removed),
         _ => Err(EINVAL),
     };
-    domain.p2m.release(removed);
+    domain.release(removed);
     result
 }
 
@@ -237,7 +237,7 @@ pub(super) fn remove_from_physmap(caller: &Caller<'_>, arg: u64) -> Result<Progr
     }
     let mut removed = Removed::with_capacity(1)?;
     let result = domain.p2m.remove(ask.gpfn, &mut removed);
-    domain.p2m.release(removed);
+    domain.release(removed);
     result?;
     note_removed(caller, &domain);
     Ok(Progress::Done(0))

@@ -203,6 +203,6 @@ fn enter(
     })?;
     let mut removed = Removed::with_capacity(pages.len())?;
     let result = pages.iter().try_for_each(|page| each(page, &mut removed));
-    caller.domain.p2m.release(removed);
+    caller.domain.release(removed);
     result
 }

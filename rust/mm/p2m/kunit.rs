@@ -55,7 +55,7 @@ mod tests {
         map.remove(7, &mut removed)?;
         assert_eq!((map.ram_pages(), removed.len()), (0, 1));
         assert_eq!(map.get(7, false).err(), Some(ENOENT));
-        map.release(removed);
+        map.release(removed, |_| {});
         assert_eq!(page.count(), 2);
         drop(held);
         assert_eq!(page.count(), 1);
@@ -71,7 +71,7 @@ mod tests {
         map.insert(3, two.clone(), P2mType::Special, &mut removed)?;
         assert_eq!((map.ram_pages(), removed.len()), (0, 1));
         assert_eq!(one.count(), 2);
-        map.release(removed);
+        map.release(removed, |_| {});
         assert_eq!((one.count(), two.count()), (1, 2));
         drop(map);
         assert_eq!(two.count(), 1);
@@ -94,7 +94,7 @@ mod tests {
         map.insert(2, page.clone(), P2mType::MapForeign, &mut removed)?;
         assert_eq!((map.ram_pages(), page.count()), (2, 2));
         assert_eq!(map.get_own(2, false).err(), Some(ENOENT));
-        map.release(removed);
+        map.release(removed, |_| {});
         Ok(())
     }
 
@@ -111,7 +111,7 @@ mod tests {
 
         let mut removed = Removed::with_capacity(1)?;
         map.remove(BLOCK + 5, &mut removed)?;
-        map.release(removed);
+        map.release(removed, |_| {});
         assert_eq!((victim.count(), map.ram_pages()), (1, BLOCK - 1));
         assert!(!map.lookup(BLOCK + 5).is_some_and(|leaf| leaf.ty.is_page()));
         let still = map.lookup(BLOCK + 1);
@@ -181,7 +181,7 @@ mod tests {
         );
         map.insert(MAX_GFN - 1, page.clone(), P2mType::RamRw, &mut removed)?;
         assert_eq!(map.maximum_gfn(), MAX_GFN - 1);
-        map.release(removed);
+        map.release(removed, |_| {});
         Ok(())
     }
 }

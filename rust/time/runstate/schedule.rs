@@ -93,11 +93,8 @@ impl Schedule {
         }
     }
 
-    /// Somebody wakes the thread; `event` says that it is for something that ends a wait.
-    pub(crate) fn woken(&mut self, event: bool, now_ns: u64) {
-        if !event {
-            return;
-        }
+    /// Somebody wakes the thread for something that ends a wait.
+    pub(crate) fn woken(&mut self, now_ns: u64) {
         match self.intent {
             Intent::Run => {}
             Intent::Wait => {
@@ -222,8 +219,8 @@ mod tests {
         assert_eq!(state(&s), State::Running, "it has the processor still");
         s.taken(false, 20);
         assert_eq!(state(&s), State::Blocked);
-        s.woken(true, 100);
-        s.woken(true, 110);
+        s.woken(100);
+        s.woken(110);
         s.given(130);
         s.run(131);
         assert_eq!(s.account().snapshot(140).time, [20, 35, 80, 5]);
@@ -234,13 +231,13 @@ mod tests {
         let mut s = running();
         s.wait();
         s.look();
-        s.woken(true, 15);
+        s.woken(15);
         s.taken(false, 20);
         assert_eq!(state(&s), State::Runnable);
         // One before the look is for the look to see.
         let mut s = running();
         s.wait();
-        s.woken(true, 15);
+        s.woken(15);
         s.look();
         s.taken(false, 20);
         assert_eq!(state(&s), State::Blocked);
@@ -264,7 +261,6 @@ mod tests {
         s.wait();
         s.taken(false, 20);
         // The thread runs to stop, which the guest does not notice.
-        s.woken(false, 30);
         s.given(31);
         s.taken(true, 32);
         s.given(33);
@@ -276,7 +272,7 @@ mod tests {
         s.resume(true, 42);
         assert_eq!(state(&s), State::Blocked, "it waits on");
         s.taken(false, 45);
-        s.woken(true, 50);
+        s.woken(50);
         assert_eq!(s.account().snapshot(50).time, [10, 5, 30, 5]);
     }
 
@@ -286,7 +282,7 @@ mod tests {
         s.wait();
         s.taken(false, 20);
         s.stop(30);
-        s.woken(true, 40);
+        s.woken(40);
         assert_eq!(state(&s), State::Offline);
         s.permit(50);
         s.resume(false, 60);
@@ -298,14 +294,14 @@ mod tests {
         let mut s = running();
         s.wait();
         s.taken(false, 20);
-        s.woken(true, 30);
+        s.woken(30);
         s.given(31);
         s.look();
         s.taken(false, 33);
         assert_eq!(s.account().snapshot(40).time, [12, 6, 17, 5]);
         // The same in a pause, and with the pause first.
         s.stop(50);
-        s.woken(true, 60);
+        s.woken(60);
         assert_eq!(state(&s), State::Offline);
         s.permit(70);
         s.resume(true, 71);
@@ -314,7 +310,7 @@ mod tests {
         s.taken(false, 75);
         assert_eq!(state(&s), State::Blocked);
         s.given(76);
-        s.woken(true, 80);
+        s.woken(80);
         s.stop(81);
         assert_eq!(state(&s), State::Offline);
     }
@@ -359,7 +355,7 @@ mod tests {
                 match step {
                     0 => s.taken(flag, now),
                     1 => s.given(now),
-                    2 => s.woken(flag, now),
+                    2 => s.woken(now),
                     3 => s.look(),
                     4 => s.wait(),
                     5 => s.run(now),
