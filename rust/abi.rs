@@ -29,6 +29,7 @@ pub(crate) mod gntdev;
 pub(crate) mod grant_table;
 pub(crate) mod hvm;
 pub(crate) mod memory;
+pub(crate) mod oxen;
 pub(crate) mod physdev;
 pub(crate) mod platform;
 pub(crate) mod privcmd;

@@ -371,6 +371,20 @@ impl Domain {
         self.walks.load(Ordering::Relaxed)
     }
 
+    /// Decides that.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` once a vCPU has run: the guest relies on what it was promised.
+    pub(crate) fn set_walks(&self, walks: bool) -> Result {
+        let life = self.life.lock();
+        if life.has_run {
+            return Err(EBUSY);
+        }
+        self.walks.store(walks, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Turns assists of `vm_assist` on or off.
     pub(crate) fn set_assists(&self, bits: u64, on: bool) {
         if on {

@@ -313,6 +313,19 @@ fn native_declarations_equal_linuxs() {
     }
 }
 
+/// What is ours has a header of our own.
+#[test]
+fn native_declarations_equal_ours() {
+    use super::*;
+    let mut c = includes(&["stddef.h", "oxen/runstate.h"]);
+    assert_layouts(&mut c, oxen::LAYOUTS);
+    assert_numbers(&mut c, oxen::NUMBERS);
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/uapi");
+    if let Err(error) = compile_with(&c, "-m64", &["-I", ours]) {
+        panic!("{error}");
+    }
+}
+
 /// Error numbers are the same in Linux and Xen; a few have no name in Xen's public header.
 #[test]
 fn errors_equal_xens() {

@@ -31,6 +31,7 @@ use crate::abi::errno::{
     EPERM,
     ESRCH, //
 };
+use crate::abi::oxen;
 use crate::abi::privcmd as abi;
 use crate::domain::hypervisor::{
     Hypervisor,
@@ -89,6 +90,8 @@ impl Device for Privcmd {
             abi::MMAP_RESOURCE => this.mmap_resource(hypervisor, file, arg),
             abi::DM_OP => this.dm_op(hypervisor, arg),
             abi::RESTRICT => this.restrict(hypervisor, arg),
+            oxen::GET_RUNSTATE_POLICY => this.get_runstate_policy(hypervisor, arg),
+            oxen::SET_RUNSTATE_POLICY => this.set_runstate_policy(hypervisor, arg),
             // Only paravirtualised control domains map machine frames.
             abi::MMAP => Err(ENOSYS),
             _ => Err(ENOTTY),
@@ -257,6 +260,33 @@ impl Privcmd {
             drop(mapping);
             yield_now(BATCH as u64 - 1)?;
         }
+        Ok(0)
+    }
+
+    /// `OXEN_GET_RUNSTATE_POLICY`.
+    fn get_runstate_policy(&self, hypervisor: &Hypervisor, arg: usize) -> Result<i64> {
+        let mut ask: oxen::RunstatePolicy = read(arg)?;
+        ask.runstate_va = if self.live_domain(hypervisor, ask.domid)?.walks() {
+            oxen::RUNSTATE_VA_WALK
+        } else {
+            oxen::RUNSTATE_VA_ONCE
+        };
+        write(arg, &ask)?;
+        Ok(0)
+    }
+
+    /// `OXEN_SET_RUNSTATE_POLICY`.
+    fn set_runstate_policy(&self, hypervisor: &Hypervisor, arg: usize) -> Result<i64> {
+        if self.restricted.as_ref().is_some() {
+            return Err(EPERM);
+        }
+        let ask: oxen::RunstatePolicy = read(arg)?;
+        let walks = match ask.runstate_va {
+            oxen::RUNSTATE_VA_ONCE => false,
+            oxen::RUNSTATE_VA_WALK => true,
+            _ => return Err(EINVAL),
+        };
+        self.live_domain(hypervisor, ask.domid)?.set_walks(walks)?;
         Ok(0)
     }
 

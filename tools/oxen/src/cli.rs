@@ -126,6 +126,20 @@ pub(crate) struct Run {
     /// Tell on standard error how long each step took
     #[arg(long)]
     pub(crate) timing: bool,
+    /// When areas that the guest gives by linear address are translated
+    ///
+    /// Without this the module's parameter runstate_va decides.
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub(crate) runstate_va: Option<RunstateVa>,
+}
+
+/// When the linear address of a runstate or time area is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunstateVa {
+    /// When it is registered
+    Once,
+    /// At each update, as Xen does: updates that find nothing there are lost
+    Walk,
 }
 
 /// The form of the output.

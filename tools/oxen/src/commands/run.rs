@@ -158,6 +158,11 @@ fn once(host: &mut Host<'_>, args: &Run, config: &Config) -> Result<End> {
         })?;
         drop(lock);
         domain.fill(config, &plan, &mut steps)?;
+        if let Some(when) = args.runstate_va {
+            steps.run("choose the runstate policy", |_| {
+                Ok(host.hv.set_runstate_va(domain.domid(), when)?)
+            })?;
+        }
         let ring = steps.run("connect the console", |_| {
             let port = evtchn
                 .bind_interdomain(domain.domid(), domain.console_port)

@@ -20,11 +20,16 @@ use super::{
     CallResult,
     Hypervisor, //
 };
+use crate::abi::oxen::{
+    self,
+    RunstatePolicy, //
+};
 use crate::abi::privcmd::{
     self,
     Hypercall,
     MmapBatchV2, //
 };
+use crate::cli::RunstateVa;
 use crate::domain::layout::PAGE;
 use crate::error::{
     Context,
@@ -88,6 +93,26 @@ impl Privcmd {
         };
         // A negative answer is always -1, with the number in errno.
         u64::try_from(answer).map_err(|_| Errno::last())
+    }
+}
+
+impl Privcmd {
+    /// Chooses when a domain's areas that are given by linear address are translated, before it
+    /// runs.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the kernel does: on Xen itself there is no such choice.
+    pub(crate) fn set_runstate_va(&self, domid: u16, when: RunstateVa) -> CallResult<()> {
+        let mut arg = RunstatePolicy {
+            domid,
+            runstate_va: match when {
+                RunstateVa::Once => oxen::RUNSTATE_VA_ONCE,
+                RunstateVa::Walk => oxen::RUNSTATE_VA_WALK,
+            },
+        };
+        // SAFETY: the structure belongs to the request, and there are no addresses in it.
+        unsafe { self.ioctl(oxen::SET_RUNSTATE_POLICY, &mut arg) }.map(drop)
     }
 }
 
