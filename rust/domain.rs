@@ -65,6 +65,7 @@ use crate::abi::xen::{
 };
 use crate::evtchn;
 use crate::gnttab;
+use crate::hw::npt::P2mType;
 use crate::hw::state::{
     CpuState,
     ExtendedState, //
@@ -88,7 +89,10 @@ use crate::sys::atomic::{
     Ordering, //
 };
 use crate::sys::module::ModuleRef;
-use crate::sys::page::SharedPage;
+use crate::sys::page::{
+    PageRef,
+    SharedPage, //
+};
 use crate::sys::thread::Thread;
 use crate::time::pvclock::Version;
 use crate::time::runstate::record::Layout;
@@ -169,6 +173,8 @@ pub(crate) struct Domain {
     pub(crate) p2m: P2m,
     /// The page at the start of everything.
     pub(crate) shared_info: SharedPage,
+    /// Where the guest last put it.
+    shared_info_gfn: AtomicU64,
     /// The guest is a 32-bit one, as it showed when it last set up its hypercall page or callback.
     compat: AtomicBool,
     /// Event channels.
@@ -270,6 +276,7 @@ impl Domain {
                 control <- new_mutex!(control, "oxen::Domain::control"),
                 p2m <- p2m,
                 shared_info,
+                shared_info_gfn: AtomicU64::new(u64::MAX),
                 compat: AtomicBool::new(false),
                 ports <- new_spinlock!(ports, "oxen::Domain::ports"),
                 grants <- new_spinlock!(grants, "oxen::Domain::grants"),
@@ -363,6 +370,44 @@ impl Domain {
     pub(crate) fn tsc_offset_of(&self, vcpu: &Vcpu) -> u64 {
         let domains = self.tsc_offset.load(Ordering::Relaxed);
         domains.wrapping_add(vcpu.tsc_offset.load(Ordering::Relaxed))
+    }
+
+    /// Puts the shared page at a frame of the guest's, and takes it away from where it was.
+    ///
+    /// # Errors
+    ///
+    /// Those of the map.
+    pub(crate) fn place_shared_info(&self, gfn: u64, removed: &mut Removed) -> Result {
+        let page = self.shared_info.page().clone();
+        self.p2m.insert(gfn, page, P2mType::Special, removed)?;
+        let old = self.shared_info_gfn.swap(gfn, Ordering::Relaxed);
+        if old != gfn && self.has_shared_info_at(old) {
+            self.p2m.remove(old, removed)?;
+        }
+        Ok(())
+    }
+
+    /// Puts an empty page of the guest's own where the shared page is, if it is anywhere.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    fn take_shared_info(&self) -> Result {
+        let gfn = self.shared_info_gfn.load(Ordering::Relaxed);
+        if !self.has_shared_info_at(gfn) {
+            return Ok(());
+        }
+        let mut removed = Removed::with_capacity(1)?;
+        let page = PageRef::zeroed()?;
+        let result = self.p2m.insert(gfn, page, P2mType::RamRw, &mut removed);
+        self.release(removed);
+        result
+    }
+
+    fn has_shared_info_at(&self, gfn: u64) -> bool {
+        self.p2m
+            .lookup(gfn)
+            .is_some_and(|leaf| leaf.ty.is_page() && leaf.mfn == self.shared_info.mfn())
     }
 
     /// Whether areas that are given by linear address are translated at each update (`runstate_va=walk`) rather than

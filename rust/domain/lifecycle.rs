@@ -196,6 +196,10 @@ impl Domain {
             }
             life.shutting_down = Some(code);
         }
+        // Another kernel will have the memory. What the guest's own stop says of its time does not belong there.
+        if code == reason::SOFT_RESET {
+            self.drop_areas();
+        }
         trace::domain_event(self.id(), DomainEvent::Shutdown, code.into());
         if crate::sys::log::allowed() {
             pr_info!("d{}: shut down, reason {}\n", self.id(), reason::name(code));
@@ -234,6 +238,66 @@ impl Domain {
         self.permit_all();
         self.kick_all();
         Ok(())
+    }
+
+    /// Drops the areas in its memory that the guest registered for its vCPUs.
+    fn drop_areas(&self) {
+        for vcpu in self.vcpus() {
+            vcpu.runstate.drop_areas();
+        }
+    }
+
+    /// Takes back what a guest that has shut down got from the hypervisor, so that another kernel can start in its
+    /// memory, and lets it run on (`XEN_DOMCTL_soft_reset`): event channels, `vcpu_info`, runstate and time areas and
+    /// the shared page, in whose place the guest finds an empty one of its own.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it has not shut down, `ESRCH` if it is dying, `EBUSY` or `EAGAIN` if its event channels change
+    /// meanwhile. `ENOMEM` if there is no page, which ends the domain.
+    pub(crate) fn soft_reset(&self, hypervisor: &Hypervisor) -> Result {
+        let _control = self.control().lock();
+        {
+            let life = self.life.lock();
+            if life.dying {
+                return Err(ESRCH);
+            }
+            if !life.shut_down {
+                return Err(EINVAL);
+            }
+        }
+        // Whoever resumes it meanwhile must wait.
+        self.pause()?;
+        let result = self.reset_shared(hypervisor);
+        if result.is_ok() {
+            let _ = self.resume();
+        }
+        let _ = self.unpause();
+        result
+    }
+
+    fn reset_shared(&self, hypervisor: &Hypervisor) -> Result {
+        {
+            let _connections = hypervisor.connections.lock();
+            topology::reset(hypervisor, self.id(), false, || {
+                crate::sys::irq::cond_resched();
+                false
+            })?;
+        }
+        self.drop_areas();
+        for vcpu in self.vcpus() {
+            let old = self
+                .ports()
+                .lock()
+                .unregister_vcpu_info(vcpu.id(), &vcpu.upcall_epoch);
+            drop(old);
+        }
+        self.take_shared_info().inspect_err(|errno| {
+            self.crash(
+                hypervisor,
+                format_args!("no page for a soft reset: {errno:?}"),
+            );
+        })
     }
 
     /// Looks at, and perhaps changes, the state of a vCPU, which is stopped meanwhile. For tools: a vCPU's thread

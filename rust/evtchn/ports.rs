@@ -227,7 +227,6 @@ impl Ports {
     /// Goes back to the initial `vcpu_info`, for a soft reset or destruction.
     ///
     /// Returns the place that was registered, to be dropped after the lock.
-    #[cfg_attr(not(test), expect(dead_code, reason = "soft reset"))]
     pub(crate) fn unregister_vcpu_info(
         &mut self,
         vcpu: u32,

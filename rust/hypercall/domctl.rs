@@ -175,6 +175,7 @@ fn perform_on(call: &mut Call<'_>, domain: &Arc<Domain>) -> Result {
         abi::PAUSEDOMAIN => domain.pause(),
         abi::UNPAUSEDOMAIN => lifecycle::unpause(domain),
         abi::RESUMEDOMAIN => lifecycle::resume(domain),
+        abi::SOFT_RESET => lifecycle::soft_reset(call, domain),
         abi::MAX_VCPUS => lifecycle::max_vcpus(call, domain),
         abi::SENDTRIGGER => lifecycle::send_trigger(call, domain),
 
@@ -228,10 +229,6 @@ fn perform_on(call: &mut Call<'_>, domain: &Arc<Domain>) -> Result {
         | abi::SET_VCPU_MSRS => Err(call.refuse(
             EOPNOTSUPP,
             format_args!("for paravirtualised guests; HVM guests' state is in gethvmcontext"),
-        )),
-        abi::SOFT_RESET => Err(call.refuse(
-            EOPNOTSUPP,
-            format_args!("a domain is reset by making it anew"),
         )),
         abi::SETDEBUGGING | abi::SUBSCRIBE => Err(EOPNOTSUPP),
         cmd => {

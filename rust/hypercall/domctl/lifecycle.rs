@@ -48,6 +48,15 @@ pub(super) fn resume(domain: &Domain) -> Result {
     result
 }
 
+/// `XEN_DOMCTL_soft_reset`: takes back what a guest that has shut down was given, and lets it run on.
+///
+/// # Errors
+///
+/// `EINVAL` if it has not shut down, and those of [`Domain::soft_reset`].
+pub(super) fn soft_reset(call: &Call<'_>, domain: &Arc<Domain>) -> Result {
+    domain.soft_reset(call.caller.hypervisor)
+}
+
 /// `XEN_DOMCTL_max_vcpus`: makes the vCPUs.
 ///
 /// # Errors

@@ -162,10 +162,7 @@ fn add_one(domain: &Domain, space: u32, idx: u64, gpfn: u64) -> Result {
             if idx != 0 {
                 return Err(EINVAL);
             }
-            let page = domain.shared_info.page().clone();
-            domain
-                .p2m
-                .insert(gpfn, page, P2mType::Special, &mut removed)
+            domain.place_shared_info(gpfn, &mut removed)
         }
         abi::MAPSPACE_GRANT_TABLE => add_grant_frame(domain, idx, gpfn, &mut removed),
         abi::MAPSPACE_GMFN => move_frame(domain, idx, gpfn, &mut removed),
