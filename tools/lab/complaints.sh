@@ -6,3 +6,4 @@ COMPLAINTS='BUG:|WARNING:|Oops|KASAN:|UBSAN:|general protection|double fault|pag
 COMPLAINTS="$COMPLAINTS|possible (recursive|circular|irq lock)|inconsistent lock|INFO: (task|rcu|suspicious|trying)"
 COMPLAINTS="$COMPLAINTS|suspicious RCU|sleeping function|scheduling while atomic|unchecked MSR|soft lockup|hard LOCKUP"
 COMPLAINTS="$COMPLAINTS|refcount_t:|list_(add|del) corruption|ODEBUG:|Bad page|bad: scheduling|Call Trace:|panicked at"
+COMPLAINTS="$COMPLAINTS|pagealloc: "

@@ -43,7 +43,7 @@ choose_host() {
 	need_kernel
 	mapfile -t binds < <(kernel_binds)
 	[ "${DEBUG:-}" = 1 ] || return 0
-	flavour=debug kernel=/lab/debug/vmlinuz memory=3G
+	flavour=debug kernel=/lab/debug/vmlinuz memory=3G append=$DEBUG_APPEND
 	need_debug_kernel
 	mapfile -t binds < <(debug_kernel_binds)
 }
