@@ -16,6 +16,35 @@ need_guests() {
 	log_begin
 }
 
+# Runs guest $1, which gives results of its own, with $2 MiB and the options that follow: it must find all well and
+# power off. Its results are shown below the one that stands for all. The file that $missing names, if it is set, holds
+# those that are expected to fail.
+guest_passes() {
+	passes_guest=$1 passes_memory=$2
+	shift 2
+	guest_ran "$passes_guest${*:+ $*}" "$passes_guest" "$passes_memory" --no-input "$@"
+}
+
+# Does the same under the name $1; all options of oxen run are among the further arguments.
+guest_ran() {
+	ran_name=$1 ran_guest=$2 ran_memory=$3 ran_status=0
+	shift 3
+	timeout -k 5 "${ran_timeout:-100}" oxen run --kernel "$guests/$ran_guest.elf" --memory "$ran_memory" "$@" \
+		>"$work/console" 2>"$work/errors" || ran_status=$?
+	guest_result "$ran_name" "$ran_guest" "$ran_status"
+}
+
+# Gives the result $1 of guest $2, which has ended with status $3 and whose words are in the folder work.
+guest_result() {
+	: >"$work/reasons"
+	echo '# none' >"$work/missing"
+	awk -v guest="$2" -v reasons="$work/reasons" -f "$(dirname "$0")/../lib/fold.awk" \
+		"${missing:-$work/missing}" "$work/console"
+	[ "$3" -eq 0 ] || echo "oxen run ended with status $3" >>"$work/reasons"
+	cat "$work/errors" >>"$work/reasons"
+	if [ ! -s "$work/reasons" ]; then tap_pass "$1"; else tap_fail "$1" "$(cat "$work/reasons")"; fi
+}
+
 # Sets vmlinuz and initramfs to a Linux kernel and an initramfs with linux-init for it, or skips.
 need_linux() {
 	vmlinuz=${OXEN_TEST_VMLINUZ:-/boot/vmlinuz-$(uname -r)}
