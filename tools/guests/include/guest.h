@@ -37,6 +37,8 @@ int snprintf(char *buffer, size_t size, const char *format, ...)
 void print_init(void);
 /* Waits until the other side has taken what was printed. */
 void print_flush(void);
+/* Nobody is at the other side any more. */
+void print_detach(void);
 
 /* --- lib.c --- */
 

@@ -68,6 +68,12 @@ void print_flush(void)
 		sched_op(SCHEDOP_yield, 0);
 }
 
+void print_detach(void)
+{
+	ring = NULL;
+	to_e9 = true;
+}
+
 void print_char(char c)
 {
 	if (ring && c == '\n')

@@ -100,6 +100,8 @@ void trap_init(struct cpu *cpu)
 	gdt[3] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89ULL << 40 |
 		(base >> 24 & 0xff) << 56;
 	gdt[5] = 0x00cff3000000ffff;
+	/* 32-bit code, for who wants to leave 64-bit mode for a moment. */
+	gdt[7] = 0x00cf9b000000ffff;
 	tss->io_map = sizeof(*tss);
 	__asm__ volatile("lgdt %0" :: "m"(gdt_pointer));
 	__asm__ volatile("lidt %0" :: "m"(idt_pointer));
