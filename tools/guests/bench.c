@@ -11,6 +11,8 @@
  * Command line: n=100 rounds a batch, batches=100 of them (up to 1000), after one that is not counted;
  * port=0x4f8 for the OUT. tool=PORT and buffered=PORT name ports that a device model serves, and whose writes it has
  * buffered. The last rows need an x2APIC, `wake` and `send` a second CPU. Runs on Xen, on KVM and on neither.
+ * With area=page or area=split, on Xen, only `wake`, while each CPU has a runstate area, by physical address
+ * in one page or by linear address in two.
  */
 
 #include "guest.h"
@@ -150,6 +152,37 @@ static void bench(const char *name, void (*loop)(u32 count, u32 a, u32 c), u32 a
 	       (unsigned long long)divide(taken[batches / 2], rounds, NULL));
 }
 
+/* Registers a runstate area for each CPU, in one page or across the end of one. */
+static bool register_areas(bool split)
+{
+	static u8 pool[2][2 * PAGE_SIZE] __attribute__((aligned(4096)));
+	struct vcpu_register_runstate_memory_area area;
+	unsigned int cpu, op;
+
+	for (cpu = 0; cpu < 2; cpu++) {
+		area.addr.p = (ulong)pool[cpu] + (split ? PAGE_SIZE - 20 : 64);
+		op = split ? VCPUOP_register_runstate_memory_area :
+			     VCPUOP_register_runstate_phys_area;
+		if (vcpu_op(op, cpu, &area))
+			return false;
+	}
+	return true;
+}
+
+/* Tells of `wake` only, while there are areas. */
+static void bench_with_areas(const char *kind)
+{
+	set_handler(VEC_PING, on_ping);
+	if (!on_xen || !apic_has_x2apic() || !apic_enable(true))
+		return;
+	answers = true;
+	if (smp_start(other_cpu, true) < 2)
+		return;
+	hypercall2(__HYPERVISOR_vm_assist, VMASST_CMD_enable, VMASST_TYPE_runstate_update_flag);
+	if (register_areas(!memcmp(kind, "split", 5)))
+		bench("wake", loop_wake, 0, 0);
+}
+
 void main(void)
 {
 	rounds = param_number("n", 100);
@@ -163,6 +196,11 @@ void main(void)
 
 	printf("bench: %u-bit guest on %s, %u batches of %u rounds\n", (u32)sizeof(long) * 8,
 	       on_xen ? "Xen" : on_kvm ? "KVM" : "neither Xen nor KVM", batches, rounds);
+	if (param("area")) {
+		bench_with_areas(param("area"));
+		print("bench: done\n");
+		return;
+	}
 	bench("empty", loop_empty, 0, 0);
 	bench("cpuid", loop_cpuid, 0, 0);
 	if (on_xen || on_kvm) {
