@@ -43,7 +43,8 @@ const PROT_NONE: i32 = 0;
 const PROT_READ: i32 = 1;
 const PROT_READ_WRITE: i32 = 3;
 const PROT_READ_WRITE_EXEC: i32 = 7;
-const MAP_PRIVATE_ANONYMOUS_32BIT: i32 = 0x02 | 0x20 | 0x40;
+const MAP_PRIVATE_ANONYMOUS: i32 = 0x02 | 0x20;
+const MAP_32BIT: i32 = 0x40;
 const SA_SIGINFO_ONSTACK: i32 = 0x0800_0004;
 const SYS_MODIFY_LDT: i64 = 154;
 /// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV.
@@ -329,13 +330,16 @@ impl Native {
                 assert_eq!(done, 0);
             }
         });
-        let base = map(PAGES * PAGE);
+        let base = map(PAGES * PAGE, MAP_32BIT);
+        assert!((base as usize) < 1 << 31);
         protect(base, PAGE, PROT_READ_WRITE_EXEC);
         protect(base.wrapping_add(PAGE), PAGE, PROT_NONE);
         protect(base.wrapping_add(WINDOW), 2 * PAGE, PROT_READ_WRITE);
         protect(base.wrapping_add(WINDOW + 2 * PAGE), PAGE, PROT_READ);
         protect(base.wrapping_add(WINDOW + WINDOW_LEN), PAGE, PROT_NONE);
-        let stack = map(STACK_LEN);
+        // Far from the pages: with a stack pointer that lies in the alternate stack by chance, the kernel takes a
+        // signal for one within another.
+        let stack = map(STACK_LEN, 0);
         let new = AltStack {
             at: stack.cast(),
             flags: 0,
@@ -499,21 +503,20 @@ impl Drop for Native {
     }
 }
 
-/// Maps `len` bytes below 2 GiB.
-fn map(len: usize) -> *mut u8 {
+/// Maps `len` bytes, with further flags of `mmap`.
+fn map(len: usize, flags: i32) -> *mut u8 {
     // SAFETY: A new anonymous mapping at an address of the kernel's choice replaces nothing.
     let base = unsafe {
         mmap(
             std::ptr::null_mut(),
             len,
             PROT_READ_WRITE,
-            MAP_PRIVATE_ANONYMOUS_32BIT,
+            MAP_PRIVATE_ANONYMOUS | flags,
             -1,
             0,
         )
     };
     assert!(!base.is_null() && base as isize != -1, "no memory");
-    assert!((base as usize) < 1 << 31);
     base.cast()
 }
 
