@@ -60,7 +60,10 @@ if [ "$lost" -eq 0 ]; then
 else
 	tap_fail "$name" "$lost times it did not" "$(tail -n 20 "$work/serial")"
 fi
-if wait_for "$pid" 120; then tap_pass "it ends by itself"; else tap_fail "it ends by itself" "status $?"; fi
+is=0
+wait_for "$pid" 120 || is=$?
+name='it ends by itself'
+if [ "$is" -eq 0 ]; then tap_pass "$name"; else tap_fail "$name" "status $is" "$(story served)"; fi
 # A byte that was on its way when its model was killed may be lost.
 damaged=$(tr -d '\r' <"$work/serial" | grep -a 'guest:' | grep -avc 'guest: \(tick [0-9]* of [0-9]*\|ends\)$')
 if has 'guest: ends' && [ "$damaged" -le 12 ]; then

@@ -29,6 +29,7 @@ suite_in_machine() {
 	suite "$@"
 	[ -n "$AGAIN" ] && wanted "$name" && ! grep -qx 'STATUS 0' "$log" || return 0
 	mv "$log" "$TEST/$name.first.log"
+	[ ! -e "$TEST/$name.kernel.log" ] || mv "$TEST/$name.kernel.log" "$TEST/$name.first.kernel.log"
 	unset 'SUITES[-1]'
 	suite "$@"
 }
