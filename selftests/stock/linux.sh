@@ -16,10 +16,10 @@ need_xen_tools
 register() { sed -n "s/^\(.*[[:space:]]\)\{0,1\}$1: \([0-9a-f]*\).*/\2/p" "$work/out"; }
 
 # Whether each hexadecimal value of standard input is at least $1 and below $2, and there are $3 of them.
-# All have 16 digits, so that they compare as text.
+# All have 16 digits, so that they compare as text; without the empty strings 626e000 would be a number.
 within() {
 	awk -v low="$1" -v high="$2" -v count="$3" '
-		{ n++; good += ($0 >= low && $0 < high) }
+		{ n++; good += ($0 "" >= low "" && $0 "" < high "") }
 		END { exit !(n == count && good == n) }'
 }
 
