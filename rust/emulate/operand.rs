@@ -106,15 +106,7 @@ impl Context {
         align: usize,
         access: Access,
     ) -> Result<O::Place> {
-        let Rm::Memory(address) = self.insn.rm else {
-            return Err(Exception::UNDEFINED.into());
-        };
-        let range = Range {
-            segment: address.segment,
-            offset: address.offset(ops, self.next_rip(ops), 0),
-            len,
-            align,
-        };
+        let range = self.memory_range(ops, len, align)?;
         segment::translate(ops, self.code, &range, access)
     }
 
@@ -129,16 +121,25 @@ impl Context {
         len: usize,
         access: Access,
     ) -> Result<O::Place> {
+        let range = self.memory_range(ops, len, 1)?;
+        segment::translate_aligned(ops, self.code, &range, access)
+    }
+
+    /// Where a memory operand of `len` bytes is.
+    ///
+    /// # Errors
+    ///
+    /// #UD for a register.
+    fn memory_range<O: Ops>(&self, ops: &mut O, len: usize, align: usize) -> Result<Range> {
         let Rm::Memory(address) = self.insn.rm else {
             return Err(Exception::UNDEFINED.into());
         };
-        let range = Range {
+        Ok(Range {
             segment: address.segment,
             offset: address.offset(ops, self.next_rip(ops), 0),
             len,
-            align: 1,
-        };
-        segment::translate_aligned(ops, self.code, &range, access)
+            align,
+        })
     }
 
     /// As [`rm`](Self::rm), with `extra` bytes added to a memory operand's address.
