@@ -177,19 +177,11 @@ step() {
 	elif [ -n "${LAB_REASONS:-}" ] && [ -n "$(failure_reason "$log")" ]; then
 		: # Whoever set this says it in one line.
 	else
-		last_words "$log" | sed 's/^/    /' >&2
+		tail -n "${LAB_TAIL:-25}" "$log" | sed 's/^/    /' >&2
 		printf '==> %s: failed (status %d) after %s; the whole log is %s\n' \
 			"$title" "$rc" "$(elapsed $((SECONDS - start)))" "$log" >&2
 	fi
 	return "$rc"
-}
-
-# Prints what a log says of a failure: the results that failed, each with its reasons, and its last lines.
-last_words() {
-	awk '{ line = $0; sub(/^(# |    )*/, "", line) }
-		line ~ /^(not )?ok / { failed = line ~ /^not/ }
-		failed && shown < 60 { print; shown++ }' "$1"
-	tail -n "${LAB_TAIL:-25}" "$1"
 }
 
 # As step, for a step without which nothing goes on: ends with one line if it fails. The first argument says
