@@ -217,6 +217,8 @@ pub(crate) trait Vcpu: Send + Sized {
     /// CR0.
     fn cr0(&self) -> u64;
     /// CR2.
+    fn cr2(&self) -> u64;
+    /// Sets CR2.
     fn set_cr2(&mut self, value: u64);
     /// CR3.
     fn cr3(&self) -> u64;

@@ -99,9 +99,11 @@ impl<B: Backend> Running<'_, B> {
             .get(params::TRIPLE_FAULT_REASON)
             .and_then(|code| u8::try_from(code).ok())
             .unwrap_or(reason::REBOOT);
-        let (id, rip) = (self.vcpu.id(), self.hw.rip());
+        let (id, rip, rsp) = (self.vcpu.id(), self.hw.rip(), self.hw.gpr(4));
+        let (cr2, cr3) = (self.hw.cr2(), self.hw.cr3());
+        // As far as the processor has kept them: it does not promise to.
         self.hypervisor.log(format_args!(
-            "d{}v{id}: triple fault at {rip:#x}\n",
+            "d{}v{id}: triple fault at {rip:#x}, stack {rsp:#x}, CR2 {cr2:#x}, CR3 {cr3:#x}\n",
             self.domain.id()
         ));
         self.domain.shutdown(self.hypervisor, code);

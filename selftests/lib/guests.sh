@@ -74,12 +74,13 @@ linux_start() {
 # Whether the console of guest $1 shows this line.
 said() { tr -d '\r' <"$work/$1.console" | grep -qx "guest: $2"; }
 
-# Prints what is known of guest $1: its last words, what `oxen run` says, where it stands, and the domains.
+# Prints what is known of guest $1: its last words, what `oxen run` says, where it stands, the domains, and both logs.
 story() {
 	tail -n 20 "$work/$1.console"
 	sed 's/^/oxen run: /' "$work/$1.errors"
 	oxen list
 	oxen info "$1" 2>&1
+	oxen dmesg | tail -n 20 | sed 's/^/oxen dmesg: /'
 	log_since | tail -n 20
 }
 

@@ -557,6 +557,11 @@ impl Vcpu for SvmVcpu {
     }
 
     #[inline]
+    fn cr2(&self) -> u64 {
+        self.vmcb().cr2
+    }
+
+    #[inline]
     fn cr3(&self) -> u64 {
         self.vmcb().cr3
     }
