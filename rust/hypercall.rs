@@ -24,6 +24,7 @@ mod refusal;
 pub(crate) mod sched;
 pub(crate) mod stubs;
 pub(crate) mod sysctl;
+mod tool_call;
 pub(crate) mod vcpu;
 mod vcpu_area;
 mod vcpu_context;

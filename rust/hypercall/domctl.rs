@@ -2,11 +2,7 @@
 
 //! `domctl`: what the tools do with domains.
 //!
-//! A call is decoded once into a [`Call`]. The operations are functions of a call and its domain, in files by what they
-//! are about; an operation that tells the tool something puts it into the call, which is written back then, and only
-//! then.
-//!
-//! What a person will meet as a refusal is said in the log in one line; the errno is Xen's.
+//! The operations are functions of a [`Call`] and its domain, in files by what they are about.
 
 mod affinity;
 pub(crate) mod bitmap;
@@ -25,82 +21,27 @@ mod xsave_record;
 
 pub(crate) use sched::SCHEDULER;
 
-use kernel::prelude::pr_info;
 use kernel::sync::Arc;
-use zerocopy::{
-    FromBytes,
-    Immutable,
-    IntoBytes, //
-};
 
+use super::tool_call::ToolCall;
 use super::Args;
 use crate::abi::domctl as abi;
 use crate::abi::domctl::XenDomctl;
 use crate::abi::errno::{
-    Errno,
     Result,
-    EACCES,
     EINVAL,
     ENODEV,
     ENOSYS,
     EOPNOTSUPP, //
 };
-use crate::abi::layout;
 use crate::domain::{
     Domain,
     DOM0, //
 };
-use crate::hypercall::caller::{
-    Caller,
-    Handle, //
-};
-use crate::sys::log;
+use crate::hypercall::caller::Caller;
 
 /// One `domctl`.
-struct Call<'a> {
-    caller: &'a Caller<'a>,
-    /// Our copy of what the tool asks.
-    op: XenDomctl,
-    /// The copy holds an answer.
-    answered: bool,
-    /// The domain that the call made, which lives if the tool gets its number.
-    created: Option<Arc<Domain>>,
-}
-
-impl Call<'_> {
-    /// What is asked, in the form of the operation.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if the form is longer than any can be, which is none of them.
-    fn payload<T: FromBytes>(&self) -> Result<T> {
-        layout::payload(&self.op.u).ok_or(EINVAL)
-    }
-
-    /// Answers in the form of the operation.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::payload`].
-    fn answer<T: IntoBytes + Immutable>(&mut self, value: &T) -> Result {
-        layout::set_payload(&mut self.op.u, value).ok_or(EINVAL)?;
-        self.answered = true;
-        Ok(())
-    }
-
-    /// Says in the log why the call is refused. Returns the error number.
-    fn refuse(&self, errno: Errno, why: core::fmt::Arguments<'_>) -> Errno {
-        if log::allowed() {
-            let (domid, name) = (self.op.domain, abi::name(self.op.cmd));
-            pr_info!("d{domid}: {name} refused ({}): {why}\n", errno.name());
-            self.caller.hypervisor.log(format_args!(
-                "d{domid}: {name} refused ({}): {why}\n",
-                errno.name()
-            ));
-        }
-        errno
-    }
-}
+type Call<'a> = ToolCall<'a, XenDomctl>;
 
 /// Performs an operation on a domain.
 ///
@@ -109,32 +50,16 @@ impl Call<'_> {
 /// `EFAULT`, `EACCES` for a tool that speaks another version of the interface, `ESRCH` for a domain that there is not,
 /// `ENOSYS` for an operation that there is not, and each operation's own.
 pub(crate) fn domctl(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
-    let handle = Handle::<XenDomctl>::new(args[0]);
-    let mut call = Call {
-        caller,
-        op: handle.read(caller)?,
-        answered: false,
-        created: None,
-    };
-    if call.op.interface_version != abi::INTERFACE_VERSION {
-        let (asked, spoken) = (call.op.interface_version, abi::INTERFACE_VERSION);
-        return Err(call.refuse(
-            EACCES,
-            format_args!(
-                "the tool speaks domctl version {asked:#x}, this is {spoken:#x} (Xen 4.20)"
-            ),
-        ));
+    let mut call = Call::read(caller, args[0])?;
+    if call.op.cmd == abi::CREATEDOMAIN {
+        let domain = create::create(&mut call)?;
+        return call.finish(Ok(())).inspect_err(|_| {
+            // The tool did not get its number. Another one may have found it in the list and destroyed it first.
+            let _ = domain.destroy(caller.hypervisor);
+        });
     }
     let result = perform(&mut call);
-    if call.answered {
-        handle.write(caller, &call.op).inspect_err(|_| {
-            if let Some(domain) = &call.created {
-                // Another tool may have found it in the list and destroyed it first.
-                let _ = domain.destroy(caller.hypervisor);
-            }
-        })?;
-    }
-    result.map(|()| 0)
+    call.finish(result)
 }
 
 /// Whether an operation may be about the control domain. It is this host: the tools cannot pause or change it.
@@ -156,9 +81,6 @@ const fn may_concern_host(cmd: u32) -> bool {
 
 fn perform(call: &mut Call<'_>) -> Result {
     let cmd = call.op.cmd;
-    if cmd == abi::CREATEDOMAIN {
-        return create::create(call);
-    }
     let domain = call.caller.hypervisor.domain(call.op.domain)?;
     if domain.id() == DOM0 && abi::name(cmd) != "?" && !may_concern_host(cmd) {
         return Err(call.refuse(

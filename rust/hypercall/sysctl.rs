@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! `sysctl`: what the tools ask of the hypervisor as a whole.
-//!
-//! As with `domctl`, a call is decoded once into a [`Call`], and an operation that tells the tool something puts it
-//! there.
 
 mod console;
 mod cpu_policy;
@@ -12,74 +9,20 @@ mod debug_keys;
 mod domains;
 mod machine;
 
-use kernel::prelude::pr_info;
-use zerocopy::{
-    FromBytes,
-    Immutable,
-    IntoBytes, //
-};
-
+use super::tool_call::ToolCall;
 use super::Args;
 use crate::abi::errno::{
-    Errno,
     Result,
-    EACCES,
-    EINVAL,
     ENODEV,
     ENOSYS,
     EOPNOTSUPP, //
 };
-use crate::abi::layout;
 use crate::abi::sysctl as abi;
 use crate::abi::sysctl::XenSysctl;
-use crate::hypercall::caller::{
-    Caller,
-    Handle, //
-};
-use crate::sys::log;
+use crate::hypercall::caller::Caller;
 
 /// One `sysctl`.
-struct Call<'a> {
-    caller: &'a Caller<'a>,
-    /// Our copy of what the tool asks.
-    op: XenSysctl,
-    /// The copy holds an answer.
-    answered: bool,
-}
-
-impl Call<'_> {
-    /// What is asked, in the form of the operation.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if the form is longer than any can be, which is none of them.
-    fn payload<T: FromBytes>(&self) -> Result<T> {
-        layout::payload(&self.op.u).ok_or(EINVAL)
-    }
-
-    /// Answers in the form of the operation.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::payload`].
-    fn answer<T: IntoBytes + Immutable>(&mut self, value: &T) -> Result {
-        layout::set_payload(&mut self.op.u, value).ok_or(EINVAL)?;
-        self.answered = true;
-        Ok(())
-    }
-
-    /// Says in the log why the call is refused. Returns the error number.
-    fn refuse(&self, errno: Errno, why: core::fmt::Arguments<'_>) -> Errno {
-        if log::allowed() {
-            let name = abi::name(self.op.cmd);
-            pr_info!("{name} refused ({}): {why}\n", errno.name());
-            self.caller
-                .hypervisor
-                .log(format_args!("{name} refused ({}): {why}\n", errno.name()));
-        }
-        errno
-    }
-}
+type Call<'a> = ToolCall<'a, XenSysctl>;
 
 /// Performs an operation on the system.
 ///
@@ -88,26 +31,9 @@ impl Call<'_> {
 /// `EFAULT`, `EACCES` for a tool that speaks another version of the interface, `ENOSYS` for an operation that there is
 /// not, and each operation's own.
 pub(crate) fn sysctl(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
-    let handle = Handle::<XenSysctl>::new(args[0]);
-    let mut call = Call {
-        caller,
-        op: handle.read(caller)?,
-        answered: false,
-    };
-    if call.op.interface_version != abi::INTERFACE_VERSION {
-        let (asked, spoken) = (call.op.interface_version, abi::INTERFACE_VERSION);
-        return Err(call.refuse(
-            EACCES,
-            format_args!(
-                "the tool speaks sysctl version {asked:#x}, this is {spoken:#x} (Xen 4.20)"
-            ),
-        ));
-    }
+    let mut call = Call::read(caller, args[0])?;
     let result = perform(&mut call);
-    if call.answered {
-        handle.write(caller, &call.op)?;
-    }
-    result.map(|()| 0)
+    call.finish(result)
 }
 
 fn perform(call: &mut Call<'_>) -> Result {

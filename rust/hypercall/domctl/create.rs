@@ -2,6 +2,8 @@
 
 //! Making a domain.
 
+use kernel::sync::Arc;
+
 use super::Call;
 use crate::abi::domctl::domain as abi;
 use crate::abi::domctl::domain::CreateDomain;
@@ -15,6 +17,7 @@ use crate::abi::hvm::params;
 use crate::domain::lifecycle::reason;
 use crate::domain::{
     Config,
+    Domain,
     FIRST_RESERVED,
     MAX_VCPUS, //
 };
@@ -23,13 +26,13 @@ use crate::gnttab::Limits;
 /// Flags that a domain here can be made with. Out-of-sync shadow pages are nothing that it has either way.
 const FLAGS: u32 = abi::CDF_HVM | abi::CDF_HAP | abi::CDF_OOS_OFF | abi::CDF_XS_DOMAIN;
 
-/// `XEN_DOMCTL_createdomain`.
+/// `XEN_DOMCTL_createdomain`. Returns the domain, whose number is the answer.
 ///
 /// # Errors
 ///
 /// `EINVAL` or `EOPNOTSUPP` for a kind of domain that cannot run here, `ENOENT` for a CPU pool that there is not,
 /// `EEXIST` for a number that is in use, `ENOMEM`.
-pub(super) fn create(call: &mut Call<'_>) -> Result {
+pub(super) fn create(call: &mut Call<'_>) -> Result<Arc<Domain>> {
     let ask: CreateDomain = call.payload()?;
     check(call, &ask)?;
     let limits = Limits::from_createdomain(
@@ -78,8 +81,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result {
         .set(params::TRIPLE_FAULT_REASON, reason::REBOOT.into());
     call.op.domain = domain.id();
     call.answered = true;
-    call.created = Some(domain);
-    Ok(())
+    Ok(domain)
 }
 
 /// Refuses what cannot run here, in Xen's order.
