@@ -57,41 +57,79 @@ impl SharedPage {
     }
 }
 
+/// Stores bytes that start at an offset in one page and may go on in another, from the last to the first.
+fn store(pages: [&SharedPage; 2], offset: usize, bytes: &[u8]) {
+    for (n, byte) in bytes.iter().enumerate().rev() {
+        let at = offset + n;
+        if let Some(to) = pages[at / PAGE_SIZE].byte(at % PAGE_SIZE) {
+            to.store(*byte, core::sync::atomic::Ordering::Release);
+        }
+    }
+}
+
+/// Makes the stores of a window, which has pages and an offset.
+macro_rules! window_stores {
+    () => {
+        fn store(&self, at: usize, bytes: &[u8]) {
+            if at <= LEN && LEN - at >= bytes.len() {
+                store([&self.first, &self.second], self.offset + at, bytes);
+            }
+        }
+
+        /// Stores an integer at an offset. Outside the window nothing happens.
+        pub(crate) fn store8(&self, at: usize, value: u8) {
+            self.store(at, &[value]);
+        }
+
+        /// Stores an integer at an offset. Outside the window nothing happens.
+        pub(crate) fn store32(&self, at: usize, value: u32) {
+            self.store(at, &value.to_le_bytes());
+        }
+
+        /// Stores an integer at an offset. Outside the window nothing happens.
+        pub(crate) fn store64(&self, at: usize, value: u64) {
+            self.store(at, &value.to_le_bytes());
+        }
+    };
+}
+
 /// `LEN` bytes of a page at any alignment, which we write while a guest reads them. Never read.
 pub(crate) struct Window<const LEN: usize> {
-    page: SharedPage,
+    first: SharedPage,
+    second: SharedPage,
     offset: usize,
 }
 
 impl<const LEN: usize> Window<LEN> {
     /// Makes the window that starts at byte `offset` of the page; `None` if it would not end in the page.
     pub(crate) fn new(page: SharedPage, offset: usize) -> Option<Self> {
-        (offset.checked_add(LEN)? <= PAGE_SIZE).then_some(Self { page, offset })
+        (offset.checked_add(LEN)? <= PAGE_SIZE).then_some(Self {
+            first: page.clone(),
+            second: page,
+            offset,
+        })
     }
 
-    fn store(&self, at: usize, bytes: &[u8]) {
-        if at > LEN || LEN - at < bytes.len() {
-            return;
-        }
-        for (n, byte) in bytes.iter().enumerate().rev() {
-            if let Some(to) = self.page.byte(self.offset + at + n) {
-                to.store(*byte, core::sync::atomic::Ordering::Release);
-            }
-        }
+    window_stores!();
+}
+
+/// `LEN` bytes that begin at the end of one page and go on at the start of another. Never read.
+pub(crate) struct SplitWindow<const LEN: usize> {
+    first: SharedPage,
+    second: SharedPage,
+    offset: usize,
+}
+
+impl<const LEN: usize> SplitWindow<LEN> {
+    /// Makes the window that starts at byte `offset` of the first page; `None` if it would not end in the second.
+    pub(crate) fn new(first: SharedPage, second: SharedPage, offset: usize) -> Option<Self> {
+        let split = PAGE_SIZE.checked_sub(offset)?;
+        (split != 0 && split < LEN && LEN <= PAGE_SIZE).then_some(Self {
+            first,
+            second,
+            offset,
+        })
     }
 
-    /// Stores an integer at an offset. Outside the window nothing happens.
-    pub(crate) fn store8(&self, at: usize, value: u8) {
-        self.store(at, &[value]);
-    }
-
-    /// Stores an integer at an offset. Outside the window nothing happens.
-    pub(crate) fn store32(&self, at: usize, value: u32) {
-        self.store(at, &value.to_le_bytes());
-    }
-
-    /// Stores an integer at an offset. Outside the window nothing happens.
-    pub(crate) fn store64(&self, at: usize, value: u64) {
-        self.store(at, &value.to_le_bytes());
-    }
+    window_stores!();
 }

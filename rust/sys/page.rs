@@ -251,8 +251,6 @@ impl Clone for SharedPage {
 
 /// `LEN` bytes of a page at any alignment, which we write while a guest reads them. Never read.
 ///
-/// A store is one instruction of the processor. The compiler keeps it in its place.
-///
 /// # Invariants
 ///
 /// `at` points to `LEN` bytes that lie in `page`.
@@ -267,9 +265,68 @@ unsafe impl<const LEN: usize> Send for Window<LEN> {}
 // SAFETY: As above.
 unsafe impl<const LEN: usize> Sync for Window<LEN> {}
 
-/// Makes a function that stores an integer.
+/// Stores, each of which is one instruction of the processor that the compiler keeps in its place.
+mod write {
+    /// Makes a function that stores an integer.
+    macro_rules! write {
+        ($name:ident, $ty:ty, $mov:literal, $class:ident) => {
+            /// Stores an integer, at any alignment.
+            ///
+            /// # Safety
+            ///
+            /// `to` must be valid for the write, and nothing of ours may read there.
+            #[inline(always)]
+            pub(super) unsafe fn $name(to: *mut u8, value: $ty) {
+                // SAFETY: By the contract.
+                unsafe {
+                    core::arch::asm!(
+                        $mov,
+                        value = in($class) value,
+                        to = in(reg) to,
+                        options(att_syntax, nostack, preserves_flags)
+                    );
+                }
+            }
+        };
+    }
+
+    write!(byte, u8, "movb {value}, ({to})", reg_byte);
+    write!(word16, u16, "movw {value:x}, ({to})", reg);
+    write!(word32, u32, "movl {value:e}, ({to})", reg);
+    write!(word64, u64, "movq {value}, ({to})", reg);
+
+    /// Stores the low `count` bytes of an integer, less than eight.
+    ///
+    /// # Safety
+    ///
+    /// As for each of them.
+    #[inline(always)]
+    pub(super) unsafe fn some(mut to: *mut u8, count: usize, mut value: u64) {
+        if count & 4 != 0 {
+            // CAST: The low half.
+            // SAFETY: By the contract.
+            unsafe { word32(to, value as u32) };
+            to = to.wrapping_add(4);
+            value >>= 32;
+        }
+        if count & 2 != 0 {
+            // CAST: The low quarter.
+            // SAFETY: By the contract.
+            unsafe { word16(to, value as u16) };
+            to = to.wrapping_add(2);
+            value >>= 16;
+        }
+        if count & 1 != 0 {
+            // CAST: The lowest byte.
+            // SAFETY: By the contract.
+            unsafe { byte(to, value as u8) };
+        }
+    }
+}
+
+/// Makes a function that stores an integer in a window.
 macro_rules! window_store {
-    ($name:ident, $ty:ty, $mov:literal, $class:ident) => {
+    ($name:ident, $ty:ty, $write:ident) => {
         /// Stores an integer at an offset. Outside the window nothing happens.
         #[inline(always)]
         pub(crate) fn $name(&self, at: usize, value: $ty) {
@@ -279,14 +336,7 @@ macro_rules! window_store {
             // SAFETY: In the window, as checked just above.
             let to = unsafe { self.at.add(at) };
             // SAFETY: Writes to the window's bytes only, by the type's invariant. Who else looks at them is a guest.
-            unsafe {
-                core::arch::asm!(
-                    $mov,
-                    value = in($class) value,
-                    to = in(reg) to.as_ptr(),
-                    options(att_syntax, nostack, preserves_flags)
-                );
-            }
+            unsafe { write::$write(to.as_ptr(), value) };
         }
     };
 }
@@ -303,9 +353,119 @@ impl<const LEN: usize> Window<LEN> {
         Some(Self { _page: page, at })
     }
 
-    window_store!(store8, u8, "movb {value}, ({to})", reg_byte);
-    window_store!(store32, u32, "movl {value:e}, ({to})", reg);
-    window_store!(store64, u64, "movq {value}, ({to})", reg);
+    window_store!(store8, u8, byte);
+    window_store!(store32, u32, word32);
+    window_store!(store64, u64, word64);
+}
+
+/// `LEN` bytes at any alignment that begin at the end of one page and go on at the start of another, which we write
+/// while a guest reads them. Never read.
+///
+/// # Invariants
+///
+/// `split` is less than `LEN`, and `LEN` no more than a page. `head` points to `split` bytes that lie in `first`;
+/// `tail` is so many bytes before the start of `second`.
+pub(crate) struct SplitWindow<const LEN: usize> {
+    /// They keep the bytes where they are.
+    _first: SharedPage,
+    _second: SharedPage,
+    head: *mut u8,
+    tail: *mut u8,
+    split: usize,
+}
+
+// SAFETY: The bytes are only written, each store as a whole, and nothing of ours reads them.
+unsafe impl<const LEN: usize> Send for SplitWindow<LEN> {}
+// SAFETY: As above.
+unsafe impl<const LEN: usize> Sync for SplitWindow<LEN> {}
+
+impl<const LEN: usize> SplitWindow<LEN> {
+    /// Makes the window that starts at byte `offset` of the first page; `None` if it would not end in the second.
+    pub(crate) fn new(first: SharedPage, second: SharedPage, offset: usize) -> Option<Self> {
+        let split = PAGE_SIZE.checked_sub(offset)?;
+        if split == 0 || split >= LEN || LEN > PAGE_SIZE {
+            return None;
+        }
+        // SAFETY: Within the page: `offset` is less than its size.
+        let head = unsafe { first.base.add(offset) }.as_ptr();
+        let tail = second.base.as_ptr().wrapping_sub(split);
+        // INVARIANT: As checked above.
+        Some(Self {
+            _first: first,
+            _second: second,
+            head,
+            tail,
+            split,
+        })
+    }
+
+    /// Where the byte at an offset is, if the offset is less than `LEN`.
+    #[inline(always)]
+    fn locate(&self, at: usize) -> *mut u8 {
+        let base = if at < self.split {
+            self.head
+        } else {
+            self.tail
+        };
+        base.wrapping_add(at)
+    }
+
+    /// Stores a byte at an offset. Outside the window nothing happens.
+    #[inline(always)]
+    pub(crate) fn store8(&self, at: usize, value: u8) {
+        if at >= LEN {
+            return;
+        }
+        // SAFETY: Writes to the window's bytes only. Who else looks at them is a guest.
+        unsafe { write::byte(self.locate(at), value) };
+    }
+
+    /// Stores an integer at an offset, in pieces where it goes on in the second page. Outside the window nothing
+    /// happens.
+    #[inline(always)]
+    pub(crate) fn store32(&self, at: usize, value: u32) {
+        if at > LEN || LEN - at < size_of::<u32>() {
+            return;
+        }
+        if at < self.split && self.split - at < size_of::<u32>() {
+            // SAFETY: Checked just above.
+            return unsafe { self.store_split(at, size_of::<u32>(), value.into()) };
+        }
+        // SAFETY: Writes to the window's bytes only, all of which lie in one page, as checked above.
+        unsafe { write::word32(self.locate(at), value) };
+    }
+
+    /// Stores an integer at an offset, as [`Self::store32`] does.
+    #[inline(always)]
+    pub(crate) fn store64(&self, at: usize, value: u64) {
+        if at > LEN || LEN - at < size_of::<u64>() {
+            return;
+        }
+        if at < self.split && self.split - at < size_of::<u64>() {
+            // SAFETY: Checked just above.
+            return unsafe { self.store_split(at, size_of::<u64>(), value) };
+        }
+        // SAFETY: Writes to the window's bytes only, all of which lie in one page, as checked above.
+        unsafe { write::word64(self.locate(at), value) };
+    }
+
+    /// Stores the low `size` bytes of `value`, of which some lie in the second page.
+    ///
+    /// # Safety
+    ///
+    /// Less than `size` bytes, which are at most eight, must lie between `at` and the end of the first page, but some;
+    /// and all of them in the window.
+    #[inline(never)]
+    unsafe fn store_split(&self, at: usize, size: usize, value: u64) {
+        let before = self.split.wrapping_sub(at);
+        // SAFETY: So many are left in the first page.
+        unsafe { write::some(self.head.wrapping_add(at), before, value) };
+        // CAST: Less than eight.
+        let rest = value >> ((before as u32) * 8 & (u64::BITS - 1));
+        let to = self.tail.wrapping_add(self.split);
+        // SAFETY: The rest are the first in the second page.
+        unsafe { write::some(to, size.wrapping_sub(before), rest) };
+    }
 }
 
 /// A zeroed, physically contiguous block of `1 << ORDER` pages that only the module and the processor use.

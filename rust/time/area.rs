@@ -17,8 +17,6 @@ use crate::sys::page::{
     PAGE_SIZE, //
 };
 
-use super::runstate::record::Sink;
-
 /// A registered area; holds references to its pages. Never read.
 #[derive(Clone)]
 pub(crate) struct GuestArea {
@@ -126,18 +124,6 @@ impl GuestArea {
         for (n, byte) in bytes.iter().enumerate().rev() {
             self.store8(at.wrapping_add(n), *byte);
         }
-    }
-}
-
-impl Sink for GuestArea {
-    fn store8(&self, at: usize, value: u8) {
-        GuestArea::store8(self, at, value);
-    }
-    fn store32(&self, at: usize, value: u32) {
-        GuestArea::store32(self, at, value);
-    }
-    fn store64(&self, at: usize, value: u64) {
-        GuestArea::store64(self, at, value);
     }
 }
 

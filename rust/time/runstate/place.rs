@@ -2,16 +2,19 @@
 
 //! Where a guest's record is: one page or two, at any alignment, in one of two layouts.
 
-use crate::abi::errno::Result;
+use crate::abi::errno::{
+    Result,
+    EINVAL, //
+};
 use crate::abi::vcpu::{
     self as abi,
     compat, //
 };
 use crate::sys::page::{
     SharedPage,
+    SplitWindow,
     Window, //
 };
-use crate::time::area::GuestArea;
 
 use super::record::{
     publish,
@@ -35,23 +38,32 @@ enum Form {
     Native(Window<{ abi::RUNSTATE_SIZE }>),
     Compat(Window<{ compat::RUNSTATE_SIZE }>),
     /// It goes on in the second page.
-    Split(GuestArea, Layout),
+    NativeSplit(SplitWindow<{ abi::RUNSTATE_SIZE }>),
+    CompatSplit(SplitWindow<{ compat::RUNSTATE_SIZE }>),
 }
 
-impl<const LEN: usize> Sink for Window<LEN> {
-    #[inline(always)]
-    fn store8(&self, at: usize, value: u8) {
-        Window::store8(self, at, value);
-    }
-    #[inline(always)]
-    fn store32(&self, at: usize, value: u32) {
-        Window::store32(self, at, value);
-    }
-    #[inline(always)]
-    fn store64(&self, at: usize, value: u64) {
-        Window::store64(self, at, value);
-    }
+/// Has records stored in a kind of window.
+macro_rules! window_is_sink {
+    ($window:ident) => {
+        impl<const LEN: usize> Sink for $window<LEN> {
+            #[inline(always)]
+            fn store8(&self, at: usize, value: u8) {
+                $window::store8(self, at, value);
+            }
+            #[inline(always)]
+            fn store32(&self, at: usize, value: u32) {
+                $window::store32(self, at, value);
+            }
+            #[inline(always)]
+            fn store64(&self, at: usize, value: u64) {
+                $window::store64(self, at, value);
+            }
+        }
+    };
 }
+
+window_is_sink!(Window);
+window_is_sink!(SplitWindow);
 
 impl Place {
     /// Makes the place of a record that starts `offset` bytes into `first`. If it does not end there
@@ -73,8 +85,12 @@ impl Place {
         let (form, second) = match in_one {
             Some(form) => (form, None),
             None => {
-                let area = GuestArea::new(first.clone(), second.clone(), offset, layout.len())?;
-                (Form::Split(area, layout), second)
+                let (head, tail) = (first.clone(), second.clone().ok_or(EINVAL)?);
+                let split = match layout {
+                    Layout::Native => SplitWindow::new(head, tail, offset).map(Form::NativeSplit),
+                    Layout::Compat => SplitWindow::new(head, tail, offset).map(Form::CompatSplit),
+                };
+                (split.ok_or(EINVAL)?, second)
             }
         };
         Ok(Self {
@@ -97,9 +113,8 @@ impl Place {
     /// Returns how the record is laid out.
     pub(crate) fn layout(&self) -> Layout {
         match self.form {
-            Form::Native(_) => Layout::Native,
-            Form::Compat(_) => Layout::Compat,
-            Form::Split(_, layout) => layout,
+            Form::Native(_) | Form::NativeSplit(_) => Layout::Native,
+            Form::Compat(_) | Form::CompatSplit(_) => Layout::Compat,
         }
     }
 
@@ -115,16 +130,19 @@ impl Place {
         match &self.form {
             Form::Native(window) => publish(window, account, Layout::Native, flag),
             Form::Compat(window) => publish(window, account, Layout::Compat, flag),
-            Form::Split(area, layout) => Self::publish_split(area, account, *layout, flag),
+            split => split.publish_split(account, flag),
         }
     }
+}
 
+impl Form {
     /// Apart, so that the common way stays short.
     #[inline(never)]
-    fn publish_split(area: &GuestArea, account: &Runstate, layout: Layout, flag: bool) {
-        match layout {
-            Layout::Native => publish(area, account, Layout::Native, flag),
-            Layout::Compat => publish(area, account, Layout::Compat, flag),
+    fn publish_split(&self, account: &Runstate, flag: bool) {
+        match self {
+            Self::NativeSplit(window) => publish(window, account, Layout::Native, flag),
+            Self::CompatSplit(window) => publish(window, account, Layout::Compat, flag),
+            Self::Native(_) | Self::Compat(_) => {}
         }
     }
 }
@@ -133,7 +151,6 @@ impl Place {
 mod tests {
     use super::super::State;
     use super::*;
-    use crate::abi::errno::EINVAL;
     use crate::time::area::tests::{byte_at, pages};
     use proptest::prelude::*;
 
