@@ -3,7 +3,10 @@
 //! The log of writes to a frame buffer (`XEN_DMOP_track_dirty_vram`).
 //!
 //! Frames that are clean have a type that the guest cannot write (`RamLogdirty`). The first write to one faults, is
-//! noted by the p2m, and makes the frame normal RAM until the log is read.
+//! noted by the p2m, and makes the frame normal RAM until the log is read. What we write to runstate and time areas
+//! does not fault: frames that hold one count as written each time.
+
+use core::ops::Range;
 
 use super::Domain;
 use crate::abi::errno::{
@@ -12,7 +15,10 @@ use crate::abi::errno::{
     ESRCH, //
 };
 use crate::hw::npt::P2mType;
-use crate::mm::dirty::DirtyLog;
+use crate::mm::dirty::{
+    Bits,
+    DirtyLog, //
+};
 use crate::sys::irq;
 
 /// The most frames of a log: 1 GiB, as in Xen.
@@ -58,6 +64,7 @@ impl Domain {
             let range = first..first.saturating_add(frames.into());
             if self.p2m.log_range() == Some(range.clone()) {
                 self.p2m.take_log(&mut bits);
+                self.mark_areas(&range, &mut bits);
             } else {
                 // Nothing is known of what was written before.
                 for (offset, byte) in (0..frames).step_by(8).zip(bits.iter_mut()) {
@@ -80,6 +87,21 @@ impl Domain {
             self.p2m.flush();
         }
         copy(&bits)
+    }
+
+    /// Marks the frames that hold areas, in the bits of a log of that range.
+    fn mark_areas(&self, range: &Range<u64>, bits: &mut Bits) {
+        for vcpu in self.vcpus() {
+            vcpu.runstate.each_gfn(|gfn| {
+                if range.contains(&gfn) {
+                    let offset = gfn - range.start;
+                    // CAST: An index in the bits, of which there are less than 2^32.
+                    if let Some(byte) = bits.get_mut((offset / 8) as usize) {
+                        *byte |= 1 << (offset % 8);
+                    }
+                }
+            });
+        }
     }
 
     /// Ends the log.

@@ -25,6 +25,7 @@
 //! Either the look finds the entry empty, or the lock is taken for dropping after it. So nothing is written to a page
 //! after it was released, and what is released under no lock are references only.
 
+use kernel::sync::lock::Guard;
 use pin_init::{
     pin_data,
     pin_init,
@@ -43,7 +44,8 @@ use crate::mm::p2m::P2m;
 use crate::mm::walk::Paging;
 use crate::sys::irqlock::{
     irq_lock,
-    IrqLock, //
+    IrqLock,
+    IrqSave, //
 };
 use crate::time::area::GuestArea;
 use crate::time::pvclock::{
@@ -135,12 +137,25 @@ pub(crate) struct Garbage {
     time_physical: Option<TimePlace>,
 }
 
-/// Frames that the areas of a vCPU lie in at most: four areas of two.
-const MAX_FRAMES: usize = 8;
+/// The kinds of areas.
+#[derive(Clone, Copy)]
+enum Kind {
+    Linear,
+    Physical,
+    TimeLinear,
+    TimePhysical,
+}
+
+/// How many there are.
+const KINDS: usize = Kind::TimePhysical as usize + 1;
+/// Frames that the areas of a vCPU lie in at most.
+const MAX_FRAMES: usize = 2 * KINDS;
 /// No frame has this number.
 const NO_FRAME: u64 = u64::MAX;
 
 struct Inner {
+    /// Where the pages of the areas that were last registered are in the guest's memory.
+    gfns: [[u64; 2]; KINDS],
     schedule: Schedule,
     /// `VMASST_TYPE_runstate_update_flag` is on.
     flag: bool,
@@ -244,6 +259,7 @@ impl VcpuRunstate {
     pub(super) fn new() -> impl PinInit<Self> {
         let schedule = Schedule::new(clock::now_ns());
         let inner = Inner {
+            gfns: [[NO_FRAME; 2]; KINDS],
             schedule,
             flag: false,
             linear: None,
@@ -377,6 +393,39 @@ impl VcpuRunstate {
         place.publish(inner.schedule.account(), inner.flag);
     }
 
+    /// Locks to enter an area of a kind, which lies in these pages; without pages, to enter none or one that is to be
+    /// found each time.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if the guest has lost one of the pages meanwhile.
+    fn lock_for(
+        &self,
+        kind: Kind,
+        p2m: &P2m,
+        pinned: Option<&Stretch>,
+    ) -> Result<Guard<'_, Inner, IrqSave>> {
+        let mut inner = self.inner.lock();
+        if !pinned.is_none_or(|pinned| pinned.is_current(p2m)) {
+            return Err(EFAULT);
+        }
+        // CAST: An index.
+        if let Some(gfns) = inner.gfns.get_mut(kind as usize) {
+            let [first, second] = pinned.map_or([None; 2], Stretch::gfns);
+            *gfns = [first.unwrap_or(NO_FRAME), second.unwrap_or(NO_FRAME)];
+        }
+        Ok(inner)
+    }
+
+    /// Calls `each` with the guest frames that areas lie in, or did: what is written there, nobody notes.
+    pub(super) fn each_gfn(&self, each: impl FnMut(u64)) {
+        let gfns = self.inner.lock().gfns;
+        gfns.into_iter()
+            .flatten()
+            .filter(|gfn| *gfn != NO_FRAME)
+            .for_each(each);
+    }
+
     /// Registers the runstate area by linear address, and fills it unless it is to be found each time. `None`
     /// unregisters.
     ///
@@ -389,11 +438,7 @@ impl VcpuRunstate {
         pinned: Option<&Stretch>,
         new: Option<Linear<Place>>,
     ) -> Result<Garbage> {
-        let mut inner = self.inner.lock();
-        if !pinned.is_none_or(|pinned| pinned.is_current(p2m)) {
-            drop(inner);
-            return Err(EFAULT);
-        }
+        let mut inner = self.lock_for(Kind::Linear, p2m, pinned)?;
         let account = *inner.schedule.account();
         if let Some(Linear::Once(place)) = &new {
             place.publish(&account, inner.flag);
@@ -415,11 +460,7 @@ impl VcpuRunstate {
         pinned: Option<&Stretch>,
         new: Option<Place>,
     ) -> Result<Garbage> {
-        let mut inner = self.inner.lock();
-        if !pinned.is_none_or(|pinned| pinned.is_current(p2m)) {
-            drop(inner);
-            return Err(EFAULT);
-        }
+        let mut inner = self.lock_for(Kind::Physical, p2m, pinned)?;
         let account = *inner.schedule.account();
         if let Some(place) = &new {
             place.publish(&account, true);
@@ -457,11 +498,7 @@ impl VcpuRunstate {
         mut new: Option<Linear<TimePlace>>,
         info: &TimeInfo,
     ) -> Result<Garbage> {
-        let mut inner = self.inner.lock();
-        if !pinned.is_none_or(|pinned| pinned.is_current(p2m)) {
-            drop(inner);
-            return Err(EFAULT);
-        }
+        let mut inner = self.lock_for(Kind::TimeLinear, p2m, pinned)?;
         if let Some(Linear::Once(place)) = &mut new {
             info.publish(&place.area, &mut place.version);
         }
@@ -483,11 +520,7 @@ impl VcpuRunstate {
         mut new: Option<TimePlace>,
         info: &TimeInfo,
     ) -> Result<Garbage> {
-        let mut inner = self.inner.lock();
-        if !pinned.is_none_or(|pinned| pinned.is_current(p2m)) {
-            drop(inner);
-            return Err(EFAULT);
-        }
+        let mut inner = self.lock_for(Kind::TimePhysical, p2m, pinned)?;
         if let Some(place) = &mut new {
             info.publish(&place.area, &mut place.version);
         }

@@ -11,6 +11,7 @@ use crate::abi::errno::{
     EINVAL,
     ENOENT, //
 };
+use crate::hw::npt::P2mType;
 use crate::mm::p2m::P2m;
 use crate::mm::walk::{
     translate,
@@ -190,7 +191,8 @@ impl Pinned {
 
     fn is_current(&self, p2m: &P2m) -> bool {
         p2m.lookup(self.gfn).is_some_and(|leaf| {
-            leaf.ty.is_own() && leaf.ty.writable() && leaf.mfn == self.page.mfn()
+            let writable = leaf.ty.writable() || leaf.ty == P2mType::RamLogdirty;
+            leaf.ty.is_own() && writable && leaf.mfn == self.page.mfn()
         })
     }
 }
@@ -253,6 +255,14 @@ impl Stretch {
     /// The page in which it goes on.
     pub(crate) fn second(&self) -> Option<&SharedPage> {
         self.second.as_ref().map(|pinned| &pinned.page)
+    }
+
+    /// The guest frames of the pages.
+    pub(crate) fn gfns(&self) -> [Option<u64>; 2] {
+        [
+            Some(self.first.gfn),
+            self.second.as_ref().map(|pinned| pinned.gfn),
+        ]
     }
 
     /// Where it starts in the first page.
