@@ -234,10 +234,48 @@ impl Domain {
         id: u16,
     ) -> Result {
         let _control = self.ioreq_control.lock();
-        let server = self.ioreq.lock().remove(id, creator)?;
+        let (server, had_frames) = {
+            let mut servers = self.ioreq.lock();
+            let had_frames = servers.memory_server() == Some(id);
+            (servers.remove(id, creator)?, had_frames)
+        };
         self.end_server(hypervisor, &server);
+        if had_frames {
+            self.release_frames();
+        }
         self.servers_changed();
         Ok(())
+    }
+
+    /// Gives a server all frames of the type `HVMMEM_ioreq_server`, or takes them from it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`, `EPERM`; `EBUSY` if a server has them already, `EINVAL` to take them from one that has not.
+    pub(crate) fn set_memory_type(&self, creator: Creator, id: u16, on: bool) -> Result {
+        // Frames of a server that has gone are RAM before the next one gets any.
+        let _control = self.ioreq_control.lock();
+        self.ioreq.lock().set_memory_type(id, creator, on)
+    }
+
+    /// Makes frames RAM that a server had by their type, which has gone without giving them back.
+    fn release_frames(&self) {
+        let end = self.p2m.maximum_gfn().saturating_add(1);
+        // Those that it fails for become RAM when they are written next.
+        let _ = self
+            .p2m
+            .retype_all(0..end, P2mType::IoreqServer, P2mType::RamRw);
+    }
+
+    /// Makes a frame RAM that the guest writes to, if it is of the type that a server has but none has it now. Returns
+    /// whether it was.
+    pub(crate) fn released_frame(&self, gfn: u64) -> bool {
+        let served = self.ioreq.lock().memory_server().is_some();
+        let change = |now| match now {
+            P2mType::IoreqServer => Ok(P2mType::RamRw),
+            _ => Err(EINVAL),
+        };
+        !served && self.p2m.retype_ram(gfn, change).is_ok()
     }
 
     /// Gives back what a server had that was taken out of the list.
@@ -254,6 +292,7 @@ impl Domain {
             return;
         }
         let _control = self.ioreq_control.lock();
+        let had_frames = self.ioreq.lock().memory_server();
         let mut changed = false;
         loop {
             let server = self.ioreq.lock().abandon(&which);
@@ -264,6 +303,9 @@ impl Domain {
             changed = true;
         }
         if changed {
+            if had_frames != self.ioreq.lock().memory_server() {
+                self.release_frames();
+            }
             self.servers_changed();
         }
     }

@@ -166,6 +166,11 @@ impl<B: Backend> Running<'_, B> {
             if leaf.ty == P2mType::RamLogdirty {
                 return self.domain.write_logged(gfn);
             }
+            let served = leaf.ty == P2mType::IoreqServer && fault.write;
+            if served && self.domain.released_frame(gfn) {
+                // A processor that still knows the old type faults once more and finds the new one.
+                return self.end_access();
+            }
         }
         if fault.in_page_table {
             // Tables from nowhere map nothing that a guest could go on with.
@@ -302,9 +307,11 @@ impl<B: Backend> Running<'_, B> {
             self.apic_effect(effect);
             return Ok(());
         }
+        let gfn = part.gpa >> 12;
         if self.domain.serves_io() {
-            let leaf = self.domain.p2m.lookup(part.gpa >> 12);
+            let leaf = self.domain.p2m.lookup(gfn);
             match leaf.map_or(P2mType::Invalid, |leaf| leaf.ty) {
+                P2mType::IoreqServer if self.domain.released_frame(gfn) => {}
                 P2mType::IoreqServer => return self.device_write(part.gpa, from, true),
                 ty if !ty.is_page() => return self.device_write(part.gpa, from, false),
                 _ => {}

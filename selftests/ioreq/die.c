@@ -4,10 +4,12 @@
  * can be paused, destroyed and shut down, and a new device model takes over (I-5, I-9).
  */
 
+#include <dirent.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include "ioreq.h"
+#include <xen/vcpu.h>
 
 #define MMIO 0xf0000000UL
 
@@ -102,6 +104,172 @@ static void dead(void)
 	tap(worker_wait(&w, 0, 20000), "I-9 and the guest goes on");
 	tap_equal(server_destroy(m.privcmd, w.domain, m.id), 0, "a model ends in order");
 	tap_equal(worker_do(&w, 0, OP_IN8, 0x3f8, 0, 0), 0xff, "then its ranges are nobody's");
+	model_die(&m);
+}
+
+/* 282ed258a5: a server that had frames by their type has gone, and has not given them back. */
+static void frames(void)
+{
+	struct xen_dm_op map = { .op = XEN_DMOP_map_mem_type_to_ioreq_server };
+	struct xen_dm_op type = { .op = XEN_DMOP_set_mem_type };
+	struct model m;
+	int dies;
+
+	type.u.set_mem_type.mem_type = HVMMEM_ioreq_server;
+	type.u.set_mem_type.first_pfn = 0x2e;
+	type.u.set_mem_type.nr = 2;
+	for (dies = 0; dies < 2; dies++) {
+		silent(&m);
+		map.u.map_mem_type_to_ioreq_server.id = m.id;
+		map.u.map_mem_type_to_ioreq_server.type = HVMMEM_ioreq_server;
+		map.u.map_mem_type_to_ioreq_server.flags = XEN_DMOP_IOREQ_MEM_ACCESS_WRITE;
+		map.u.map_mem_type_to_ioreq_server.opaque = 0;
+		tap_equal(dm_op1(fd, w.domain, &map), 0, "IO-16 a server gets frames by type");
+		tap_equal(dm_op1(fd, w.domain, &type), 0, "IO-16 two frames");
+		memset(w.data + 0xe000, 0, 8192);
+		worker_begin(&w, 0, OP_WRITE32, 0x2e010, 0x1234, 0);
+		tap(comes(&m, 0), "IO-16 a write to one comes");
+		if (dies) {
+			model_die(&m);
+		} else {
+			tap_equal(server_destroy(m.privcmd, w.domain, m.id), 0,
+				  "IO-16 its server is destroyed");
+			model_die(&m);
+		}
+		tap(worker_wait(&w, 0, 20000), "IO-16 the guest goes on");
+		tap(w.data[0xe010] == 0x34 && w.data[0xe011] == 0x12,
+		    "IO-16 and what it wrote is there");
+		worker_do(&w, 0, OP_WRITE32, 0x2f010, 0x5678, 0);
+		worker_do(&w, 0, OP_WRITE32, 0x2effe, 0xaabbccdd, 0);
+		tap(w.data[0xf010] == 0x78 && w.data[0xf011] == 0x56, "IO-16 the frames are RAM");
+		tap(w.data[0xeffe] == 0xdd && w.data[0xf001] == 0xaa, "IO-16 both of them");
+	}
+	silent(&m);
+	map.u.map_mem_type_to_ioreq_server.id = m.id;
+	map.u.map_mem_type_to_ioreq_server.opaque = 0;
+	tap_equal(dm_op1(fd, w.domain, &map), 0, "IO-16 another server gets the type");
+	worker_do(&w, 0, OP_WRITE32, 0x2e010, 0x4321, 0);
+	tap_equal(w.data[0xe010], 0x21, "IO-16 but not the frames that another one had");
+	model_die(&m);
+}
+
+/* What a 32-bit guest finds in a vcpu_runstate_info. */
+struct __attribute__((packed)) runstate {
+	int32_t state;
+	uint64_t entered, time[4];
+};
+
+/* Asks from the other vCPU where the first one's time goes. */
+static struct runstate runstate(void)
+{
+	struct runstate now;
+
+	if (worker_call(&w, 1, __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, DATA(0x6000), 0))
+		tap_bail("a guest cannot ask for a vCPU's runstate");
+	memcpy(&now, w.data + 0x6000, sizeof(now));
+	return now;
+}
+
+/* As in Xen, where such a vCPU is blocked by the hypervisor and not by its guest. */
+static void waiting(void)
+{
+	struct runstate before, during, after;
+	struct model m;
+
+	silent(&m);
+	before = runstate();
+	tap(before.state == RUNSTATE_running || before.state == RUNSTATE_runnable,
+	    "R-9 a vCPU runs, or waits for a processor");
+	worker_begin(&w, 0, OP_IN8, 0x3f8, 0, 0);
+	comes(&m, 0);
+	usleep(100000);
+	during = runstate();
+	tap_equal(during.state, RUNSTATE_offline, "R-9 one that waits for a model is offline");
+	tap(during.time[RUNSTATE_offline] - before.time[RUNSTATE_offline] >= 90000000,
+	    "R-9 all the time");
+	model_serve(&m);
+	tap(worker_wait(&w, 0, 20000), "it has its answer");
+	after = runstate();
+	tap(after.state == RUNSTATE_running || after.state == RUNSTATE_runnable,
+	    "R-9 then it goes on");
+	tap(after.time[RUNSTATE_offline] >= during.time[RUNSTATE_offline] &&
+	    after.time[RUNSTATE_blocked] == before.time[RUNSTATE_blocked],
+	    "R-9 and was never blocked");
+	model_die(&m);
+}
+
+/* Returns how many functions deep the first vCPU's thread sleeps, or 0 if that cannot be told. */
+static unsigned int depth(void)
+{
+	char name[32], path[300], line[256];
+	unsigned int lines = 0;
+	struct dirent *entry;
+	DIR *proc = opendir("/proc");
+	FILE *file;
+
+	snprintf(name, sizeof(name), "-%ld/0", w.domain);
+	while (proc && (entry = readdir(proc))) {
+		bool found;
+
+		snprintf(path, sizeof(path), "/proc/%.200s/comm", entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		line[0] = 0;
+		if (fgets(line, sizeof(line), file))
+			line[strcspn(line, "\n")] = 0;
+		fclose(file);
+		found = strlen(line) > strlen(name) &&
+			!strcmp(line + strlen(line) - strlen(name), name);
+		if (!found)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%.200s/stack", entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			break;
+		while (fgets(line, sizeof(line), file))
+			lines++;
+		fclose(file);
+		break;
+	}
+	if (proc)
+		closedir(proc);
+	return lines;
+}
+
+/* XSA-348: a wait that resumed the vCPU, which waited, which resumed it. */
+static void deep(void)
+{
+	unsigned int first, i, deepest = 0, now;
+	struct model m;
+
+	silent(&m);
+	worker_begin(&w, 0, OP_REP_INSB, 0x3f8, DATA(0x7000), 200);
+	comes(&m, 0);
+	usleep(10000);
+	first = depth();
+	for (i = 0; i < 200; i++) {
+		/* Each of these has the vCPU look whether it can go on. */
+		domain_pause(fd, w.domain);
+		server_map(m.privcmd, w.domain, m.id, XEN_DMOP_IO_RANGE_PORT, 0x500, 0x500);
+		domain_unpause(fd, w.domain);
+		server_unmap(m.privcmd, w.domain, m.id, XEN_DMOP_IO_RANGE_PORT, 0x500, 0x500);
+		if (i % 20 == 0) {
+			usleep(5000);
+			now = depth();
+			deepest = now > deepest ? now : deepest;
+		}
+		model_serve(&m);
+		if (i < 199 && !comes(&m, 0))
+			break;
+	}
+	tap_equal(i, 200, "IO-4 an instruction waits 200 times, each time paused and resumed");
+	if (first)
+		tap(deepest < first + 10, "IO-4 and not deeper in the stack (%u, at first %u)",
+		    deepest, first);
+	else
+		tap_skip("no /proc/PID/stack", "IO-4 and not deeper in the stack");
+	tap(worker_wait(&w, 0, 20000) && !w.cmd[0]->result, "IO-4 it ends");
 	model_die(&m);
 }
 
@@ -219,6 +387,9 @@ int main(void)
 	worker_start(&w, fd, 2, 32);
 	destroyed();
 	dead();
+	frames();
+	waiting();
+	deep();
 	paused();
 	killed();
 	return tap_end();

@@ -165,8 +165,8 @@ pub(super) fn map_memory_type(call: &Call<'_>) -> Result {
         if ask.type_ != MEM_IOREQ_SERVER || ask.flags & !abi::IOREQ_MEM_ACCESS_WRITE != 0 {
             return Err(EINVAL);
         }
-        let mut servers = call.domain.ioreq.lock();
-        servers.set_memory_type(ask.id, call.creator(), ask.flags != 0)?;
+        call.domain
+            .set_memory_type(call.creator(), ask.id, ask.flags != 0)?;
     }
     if ask.flags != 0 {
         return Ok(());
