@@ -70,7 +70,10 @@ use crate::hw::state::{
     CpuState,
     ExtendedState, //
 };
-use crate::ioreq::Servers;
+use crate::ioreq::{
+    ServedPorts,
+    Servers, //
+};
 use crate::mm::p2m::{
     P2m,
     Removed, //
@@ -191,6 +194,8 @@ pub(crate) struct Domain {
     ioreq_control: Mutex<()>,
     /// What [`Servers::any`] says, for the exit path.
     serves_io: AtomicBool,
+    /// The same for ports.
+    served_ports: ServedPorts,
     /// Held while a log of writes is begun, read or ended.
     #[pin]
     dirty: Mutex<()>,
@@ -283,6 +288,7 @@ impl Domain {
                 ioreq <- new_spinlock!(Servers::new(), "oxen::Domain::ioreq"),
                 ioreq_control <- new_mutex!((), "oxen::Domain::ioreq_control"),
                 serves_io: AtomicBool::new(false),
+                served_ports: ServedPorts::new(),
                 dirty <- new_mutex!((), "oxen::Domain::dirty"),
                 params <- new_mutex!(Params::new(), "oxen::Domain::params"),
                 lowest_cursor: AtomicU32::new(0),

@@ -11,6 +11,7 @@
 //!
 //! - [`request`]: one access, as we remember it. It is the truth; what is in a page is a copy for the model.
 //! - [`range`]: which addresses are a server's.
+//! - [`ports`]: which ports are anybody's, to be looked at without a lock.
 //! - [`slot`]: a vCPU's place in the page of synchronous requests, and the states that a request goes through.
 //! - [`ring`]: the page of buffered requests, writes for which nobody waits.
 //! - [`server`]: one server: its ranges, pages, ports, and who may control it.
@@ -38,10 +39,12 @@
 //! as when a server is destroyed: its effects may have taken place. One that it had not begun is sent to the next
 //! server. So the guest stands still while there is no device model, and goes on with the next one (I-9).
 
+// What takes its words from pages, or must be made of constants, has no model: it is not loom's.
+#[cfg(not(loom))]
+mod ports;
 mod range;
 mod request;
 mod ring;
-// What takes its words from pages has no model: they are not loom's.
 #[cfg(not(loom))]
 mod server;
 #[cfg(not(loom))]
@@ -53,21 +56,15 @@ mod tests;
 mod transfer;
 
 // The room's face; not all of it has a user in every build.
-#[allow(unused_imports)]
-pub(crate) use self::{
-    request::{
-        Kind,
-        Request, //
-    },
-    slot::Violation,
-};
 #[cfg(not(loom))]
 #[allow(unused_imports)]
 pub(crate) use self::{
+    ports::ServedPorts,
     server::{
         Buffering,
         Creator,
         GfnPages,
+        Notify,
         Server, //
     },
     servers::{
@@ -81,4 +78,12 @@ pub(crate) use self::{
         Progress,
         Transfer, //
     },
+};
+#[allow(unused_imports)]
+pub(crate) use self::{
+    request::{
+        Kind,
+        Request, //
+    },
+    slot::Violation,
 };

@@ -146,10 +146,58 @@ impl Domain {
         self.serves_io.load(Ordering::Relaxed)
     }
 
+    /// Whether an access to a port has to be looked at: somebody may serve it.
+    #[inline]
+    pub(crate) fn serves_port(&self, port: u16) -> bool {
+        self.served_ports.may_have(port)
+    }
+
+    /// Notes what the exit path looks at, after a change of the servers.
+    fn note_servers(&self) {
+        let servers = self.ioreq.lock();
+        self.serves_io.store(servers.any(), Ordering::Relaxed);
+        self.served_ports.set(&servers.port_groups());
+    }
+
+    /// Gives a server a range.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Servers::map`](crate::ioreq::Servers::map).
+    pub(crate) fn map_range(
+        &self,
+        creator: Creator,
+        id: u16,
+        type_: u32,
+        range: (u64, u64),
+        buffered: bool,
+    ) -> Result {
+        self.ioreq.lock().map(id, creator, type_, range, buffered)?;
+        // Somebody may be waiting for this.
+        self.servers_changed();
+        Ok(())
+    }
+
+    /// Takes a range from a server.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Servers::unmap`](crate::ioreq::Servers::unmap).
+    pub(crate) fn unmap_range(
+        &self,
+        creator: Creator,
+        id: u16,
+        type_: u32,
+        range: (u64, u64),
+    ) -> Result {
+        self.ioreq.lock().unmap(id, creator, type_, range)?;
+        self.note_servers();
+        Ok(())
+    }
+
     /// Makes vCPUs look at the servers again after a change of them.
-    pub(crate) fn servers_changed(&self) {
-        let any = self.ioreq.lock().any();
-        self.serves_io.store(any, Ordering::Relaxed);
+    fn servers_changed(&self) {
+        self.note_servers();
         for vcpu in self.vcpus() {
             vcpu.request(request::SERVERS);
         }
@@ -322,7 +370,7 @@ impl Domain {
         }
         let held = self.ioreq.lock().release_held();
         drop(held);
-        self.serves_io.store(false, Ordering::Relaxed);
+        self.note_servers();
     }
 
     /// Switches a server on or off (`XEN_DMOP_set_ioreq_server_state`). Pages of the guest that it uses are taken from

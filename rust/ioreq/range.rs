@@ -50,6 +50,11 @@ impl Ranges {
         self.0.is_empty()
     }
 
+    /// Returns the first and the last address of each range.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().map(|range| (range.start, range.end))
+    }
+
     /// Returns the position of the first range that does not end before `address`.
     fn position(&self, address: u64) -> usize {
         self.0.partition_point(|range| range.end < address)

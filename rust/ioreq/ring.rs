@@ -20,6 +20,7 @@ use crate::abi::dm_op::{
     BUFIOREQ_WRITE_POINTER, //
 };
 use crate::sys::atomic::{
+    fence,
     AtomicU32,
     AtomicU64,
     Ordering, //
@@ -39,8 +40,11 @@ const ATTEMPTS: u32 = 4;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub(super) enum Pushed {
-    /// It is in the page.
+    /// It is in the page, and the model need not be told: it has not taken all that was there before, and will see this
+    /// when it has.
     Done,
+    /// It is in the page, and the model may sleep.
+    Tell,
     /// There is no room. Nothing was done: it has to be sent another way, or again (I-7).
     Retry,
     /// No slot can express it.
@@ -90,16 +94,20 @@ impl Ring {
     pub(super) const NEW: Self = Self { written: 0 };
 
     /// Puts a request into a page. `atomic` says that the model changes its pointer atomically.
+    ///
+    /// Such a model takes requests until there is none, and sleeps then. It changes its pointer and looks whether there
+    /// is another, we write ours and look whether it has come to where we were before: whoever does that last sees the
+    /// other. A model that changes its pointer with a plain store may look too early, so it is always told.
     pub(super) fn push(&mut self, page: &impl Words, atomic: bool, request: &Request) -> Pushed {
         let Some((first, second)) = encode(request) else {
             return Pushed::Unfit;
         };
         let need = if second.is_some() { 2 } else { 1 };
-        let Some(read) = page.read_pointer() else {
+        let Some(pointer) = page.read_pointer() else {
             return Pushed::Unfit;
         };
         // Acquire: a slot is written again after the model has read it.
-        let read = read.load(Ordering::Acquire);
+        let read = pointer.load(Ordering::Acquire);
         let used = self.written.wrapping_sub(read);
 
         // Also if the pointer is one that was never reached.
@@ -119,15 +127,25 @@ impl Ring {
             slot.store(word, Ordering::Relaxed);
             at = at.wrapping_add(1);
         }
+        let before = self.written;
         self.written = next;
         if let Some(write) = page.write_pointer() {
             // Release: a model that sees the pointer sees the slots.
             write.store(next, Ordering::Release);
         }
-        if atomic {
-            self.set_back(page);
+        if !atomic {
+            return Pushed::Tell;
         }
-        Pushed::Done
+        // Our pointer is seen before its is looked at.
+        fence(Ordering::SeqCst);
+        // Any other place than one that it still has to come from is as good as there: it may do as it likes.
+        let left = before.wrapping_sub(pointer.load(Ordering::Relaxed));
+        self.set_back(page);
+        if left == 0 || left > SLOTS {
+            Pushed::Tell
+        } else {
+            Pushed::Done
+        }
     }
 
     /// Takes whole rounds off both pointers once the model has come round.
@@ -221,14 +239,14 @@ mod tests {
         let page = SharedPage::zeroed().unwrap();
         let mut ring = Ring::NEW;
         let request = Request::write(Kind::Memory, 0xb_8000, 2, 0x1_0741);
-        assert_eq!(ring.push(&page, false, &request), Pushed::Done);
+        assert_eq!(ring.push(&page, false, &request), Pushed::Tell);
         let word = page.word64(8).unwrap().load(Ordering::SeqCst);
         assert_eq!(word & 0xff, 1, "memory");
         assert_eq!(word >> 10 & 3, 1, "two bytes");
         assert_eq!(word >> 12 & 0xf_ffff, 0xb_8000);
         assert_eq!(word >> 32, 0x741);
         let long = write(0x10, 8, 0x1122_3344_5566_7788);
-        assert_eq!(ring.push(&page, false, &long), Pushed::Done);
+        assert_eq!(ring.push(&page, false, &long), Pushed::Tell);
         assert_eq!(pointers(&page), (0, 3), "eight bytes take two slots");
         take(&page);
         assert_eq!(take(&page), Some((0x10, 0x1122_3344_5566_7788)));
@@ -256,14 +274,14 @@ mod tests {
         let page = SharedPage::zeroed().unwrap();
         let mut ring = Ring::NEW;
         for i in 0..511 {
-            assert_eq!(ring.push(&page, false, &write(1, 4, i)), Pushed::Done);
+            assert_eq!(ring.push(&page, false, &write(1, 4, i)), Pushed::Tell);
         }
         let before = pointers(&page);
         assert_eq!(ring.push(&page, false, &write(1, 4, 9)), Pushed::Retry);
         assert_eq!(pointers(&page), before);
         assert_eq!(take(&page), Some((1, 0)));
         assert_eq!(ring.push(&page, false, &write(1, 8, 9)), Pushed::Retry);
-        assert_eq!(ring.push(&page, false, &write(1, 4, 511)), Pushed::Done);
+        assert_eq!(ring.push(&page, false, &write(1, 4, 511)), Pushed::Tell);
         for i in 1..512 {
             assert_eq!(take(&page), Some((1, i)));
         }
@@ -290,7 +308,7 @@ mod tests {
         let page = SharedPage::zeroed().unwrap();
         let mut ring = Ring::NEW;
         for i in 0..5000u64 {
-            assert_eq!(ring.push(&page, true, &write(1, 4, i)), Pushed::Done);
+            assert_eq!(ring.push(&page, true, &write(1, 4, i)), Pushed::Tell);
             assert_eq!(take(&page), Some((1, i)));
             assert!(pointers(&page).1 <= 2 * SLOTS);
         }
@@ -303,16 +321,16 @@ mod tests {
         let mut ring = Ring { written: start };
         page.word32(0).unwrap().store(start, Ordering::SeqCst);
         page.word32(4).unwrap().store(start, Ordering::SeqCst);
-        assert_eq!(ring.push(&page, false, &write(1, 4, 1)), Pushed::Done);
-        assert_eq!(ring.push(&page, false, &write(1, 4, 2)), Pushed::Done);
+        assert_eq!(ring.push(&page, false, &write(1, 4, 1)), Pushed::Tell);
+        assert_eq!(ring.push(&page, false, &write(1, 4, 2)), Pushed::Tell);
         assert_eq!(ring.push(&page, false, &write(1, 4, 3)), Pushed::Retry);
         assert_eq!(take(&page), Some((1, 1)));
         assert_eq!(ring.push(&page, false, &write(1, 4, 3)), Pushed::Retry);
         assert_eq!(take(&page), Some((1, 2)));
-        assert_eq!(ring.push(&page, false, &write(1, 8, 3 << 40)), Pushed::Done);
+        assert_eq!(ring.push(&page, false, &write(1, 8, 3 << 40)), Pushed::Tell);
         assert_eq!(take(&page), Some((1, 3 << 40)));
         assert_eq!(pointers(&page), (1, 1));
-        assert_eq!(ring.push(&page, false, &write(1, 4, 4)), Pushed::Done);
+        assert_eq!(ring.push(&page, false, &write(1, 4, 4)), Pushed::Tell);
         assert_eq!(take(&page), Some((1, 4)));
     }
 
@@ -337,7 +355,12 @@ mod tests {
                         number += 1;
                         let request = write(5, 1 << size, number << 20 | number);
                         match ring.push(&page, atomic, &request) {
-                            Pushed::Done => queue.push_back(request.data),
+                            told @ (Pushed::Done | Pushed::Tell) => {
+                                // Goal P4: nobody is told who has not seen all yet.
+                                let tell = !atomic || queue.is_empty();
+                                prop_assert_eq!(told == Pushed::Tell, tell);
+                                queue.push_back(request.data);
+                            }
                             Pushed::Retry => prop_assert!(!queue.is_empty()),
                             Pushed::Unfit => prop_assert!(false),
                         }

@@ -100,6 +100,10 @@ enum Way {
     },
 }
 
+/// The port to notify of a request that was buffered, if the model must be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Notify(pub(crate) Option<u32>);
+
 /// An I/O request server.
 pub(crate) struct Server {
     /// Tells it from another server with its number, earlier or later. Set when it gets its number.
@@ -304,11 +308,12 @@ impl Server {
     ///
     /// `None` says that it has to be sent another way: it does not fit in a slot, there is no room (I-7), or the server
     /// has no page for it.
-    pub(super) fn buffer(&mut self, request: &Request) -> Option<u32> {
+    pub(super) fn buffer(&mut self, request: &Request) -> Option<Notify> {
         let page = self.buffered.as_ref().filter(|_| self.enabled)?;
         let atomic = self.buffering == Buffering::Atomic;
         match self.ring.push(page, atomic, request) {
-            Pushed::Done => Some(self.buffered_port),
+            Pushed::Done => Some(Notify(None)),
+            Pushed::Tell => Some(Notify(Some(self.buffered_port))),
             Pushed::Retry | Pushed::Unfit => None,
         }
     }
@@ -361,6 +366,12 @@ impl Server {
         for (to, from) in into.iter_mut().zip(self.ranges.iter_mut()) {
             core::mem::swap(to, from);
         }
+    }
+
+    /// Returns the ranges of ports.
+    pub(super) fn port_ranges(&self) -> &Ranges {
+        let [ports, ..] = &self.ranges;
+        ports
     }
 
     /// Returns the ranges.

@@ -2,6 +2,7 @@
 
 //! All I/O request servers of a domain.
 
+use super::ports::Groups;
 use super::range::Ranges;
 use super::request::{
     Kind,
@@ -10,6 +11,7 @@ use super::request::{
 use super::server::{
     claims,
     Creator,
+    Notify,
     Server,
     KINDS, //
 };
@@ -76,8 +78,8 @@ pub(super) enum Start {
     Nobody,
     /// It waits for a server.
     Held,
-    /// It is buffered: done. The port is to be notified.
-    Buffered(u32),
+    /// It is buffered: done.
+    Buffered(Notify),
     /// It was sent. The port is to be notified.
     Sent(To, u32),
 }
@@ -115,6 +117,21 @@ impl Servers {
     /// Returns whether accesses have to be looked at: there is a server, or an access would wait for one.
     pub(crate) fn any(&self) -> bool {
         self.list.iter().any(Option::is_some) || self.held.iter().any(Option::is_some)
+    }
+
+    /// Returns the groups of ports to which accesses have to be looked at.
+    pub(crate) fn port_groups(&self) -> Groups {
+        let mut groups = Groups::NONE;
+        for (_, server) in self.iter() {
+            groups.add_all(server.port_ranges());
+        }
+        for [ports, ..] in self.held.iter().flatten() {
+            groups.add_all(ports);
+        }
+        if self.any() {
+            groups.add_pci();
+        }
+        groups
     }
 
     /// Returns the numbers of the servers, and the servers.
@@ -340,8 +357,8 @@ impl Servers {
             let server = self.list.get_mut(usize::from(target.id));
             let server = server.and_then(Option::as_mut);
             // Without room it is sent and waited for, which makes the model empty its buffer.
-            if let Some(port) = server.and_then(|server| server.buffer(&target.request)) {
-                return Ok(Start::Buffered(port));
+            if let Some(notify) = server.and_then(|server| server.buffer(&target.request)) {
+                return Ok(Start::Buffered(notify));
             }
         }
         Ok(match self.send(target.id, vcpu, &target.request)? {

@@ -9,6 +9,7 @@
 //! it is begun again it is given the same answers, in order, and no access is made twice.
 
 use super::request::Request;
+use super::server::Notify;
 use super::servers::{
     Servers,
     Start,
@@ -97,8 +98,8 @@ struct Flight {
 pub(crate) enum Progress {
     /// It is for nobody, or was for somebody who has gone: reads give all ones, writes are dropped.
     Nobody,
-    /// It was buffered, and this port is to be notified.
-    Buffered(u32),
+    /// It was buffered.
+    Buffered(Notify),
     /// It waits; the port, if any, is to be notified.
     Waits(Option<u32>),
 }
@@ -220,7 +221,7 @@ impl Transfer {
                 self.state = State::Held(*request, in_memory);
                 Progress::Waits(None)
             }
-            Start::Buffered(port) => Progress::Buffered(port),
+            Start::Buffered(notify) => Progress::Buffered(notify),
             Start::Sent(to, port) => {
                 let mut all = [const { None }; MAX_SERVERS];
                 if let Some(first) = all.first_mut() {

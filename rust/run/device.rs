@@ -20,6 +20,7 @@ use crate::hw::{
 };
 use crate::ioreq::{
     Kind,
+    Notify,
     Progress,
     Request,
     Violation, //
@@ -57,20 +58,25 @@ impl<B: Backend> Running<'_, B> {
         };
         match progress {
             Ok(Progress::Nobody) => Asked::Nobody,
-            Ok(Progress::Buffered(port)) => {
-                self.hypervisor.notify_model(self.domain, port);
+            Ok(Progress::Buffered(Notify(port))) => {
+                self.notify_model(port);
                 Asked::Answer(0)
             }
             Ok(Progress::Waits(port)) => {
-                if let Some(port) = port {
-                    self.hypervisor.notify_model(self.domain, port);
-                }
+                self.notify_model(port);
                 Asked::Wait
             }
             Err(violation) => {
                 self.model_misbehaves(violation);
                 Asked::Wait
             }
+        }
+    }
+
+    /// Notifies a device model, if there is anything to tell.
+    fn notify_model(&self, port: Option<u32>) {
+        if let Some(port) = port {
+            self.hypervisor.notify_model(self.domain, port);
         }
     }
 
@@ -151,8 +157,8 @@ impl<B: Backend> Running<'_, B> {
                 transfer.recheck(&mut servers, id)
             };
             answered = progress.map(|progress| {
-                if let Progress::Waits(Some(port)) | Progress::Buffered(port) = progress {
-                    self.hypervisor.notify_model(self.domain, port);
+                if let Progress::Waits(port) | Progress::Buffered(Notify(port)) = progress {
+                    self.notify_model(port);
                 }
                 !matches!(progress, Progress::Waits(_))
             });
@@ -193,8 +199,8 @@ impl<B: Backend> Running<'_, B> {
         };
         match sent {
             Ok(ports) => {
-                for port in ports.into_iter().flatten() {
-                    self.hypervisor.notify_model(self.domain, port);
+                for port in ports {
+                    self.notify_model(port);
                 }
             }
             Err(violation) => self.model_misbehaves(violation),

@@ -131,7 +131,7 @@ impl<B: Backend> Running<'_, B> {
     /// IN and OUT, unless the answer has to leave the section.
     #[inline]
     pub(super) fn fast_io(&mut self, io: IoAccess) -> Answer {
-        if io.string || io.port == DEBUG_PORT || self.domain.serves_io() {
+        if io.string || io.port == DEBUG_PORT || self.domain.serves_port(io.port) {
             return Answer::None;
         }
         self.unserved_io(io);

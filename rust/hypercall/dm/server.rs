@@ -94,16 +94,13 @@ pub(super) fn map_range(call: &Call<'_>) -> Result {
         return Err(EINVAL);
     }
     let buffered = ask.type_ & RANGE_BUFFERED != 0;
-    call.domain.ioreq.lock().map(
-        ask.id,
+    call.domain.map_range(
         call.creator(),
+        ask.id,
         ask.type_ & !RANGE_BUFFERED,
         (ask.start, ask.end),
         buffered,
-    )?;
-    // Somebody may be waiting for this.
-    call.domain.servers_changed();
-    Ok(())
+    )
 }
 
 /// `XEN_DMOP_unmap_io_range_from_ioreq_server`.
@@ -116,9 +113,9 @@ pub(super) fn unmap_range(call: &Call<'_>) -> Result {
     if ask.pad != 0 {
         return Err(EINVAL);
     }
-    call.domain.ioreq.lock().unmap(
-        ask.id,
+    call.domain.unmap_range(
         call.creator(),
+        ask.id,
         ask.type_ & !RANGE_BUFFERED,
         (ask.start, ask.end),
     )

@@ -3,6 +3,7 @@
 //! Every order in which a vCPU and a device model can touch the same words.
 
 use loom::sync::atomic::{
+    fence,
     AtomicU32,
     AtomicU64,
     AtomicU8,
@@ -170,7 +171,7 @@ fn a_buffered_request_is_seen_whole() {
                     Request::write(Kind::Port, 7, 1, 9),
                     Request::write(Kind::Port, 8, 8, 0x11_0000_0022),
                 ] {
-                    assert_eq!(ring.push(&*buffer, false, &request), Pushed::Done);
+                    assert_eq!(ring.push(&*buffer, false, &request), Pushed::Tell);
                 }
             })
         };
@@ -182,5 +183,32 @@ fn a_buffered_request_is_seen_whole() {
         }
         buffer.read.store(written, Ordering::Release);
         vcpu.join().unwrap();
+    });
+}
+
+/// Goal P4: a model that takes what there is and then sleeps is told of what comes after.
+#[test]
+fn a_model_that_sleeps_is_told_of_a_buffered_request() {
+    check(|| {
+        let buffer = Arc::new(Buffer {
+            read: AtomicU32::new(0),
+            write: AtomicU32::new(0),
+            slots: [AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)],
+        });
+        let mut ring = Ring::NEW;
+        let request = Request::write(Kind::Port, 7, 1, 9);
+        assert_eq!(ring.push(&*buffer, true, &request), Pushed::Tell);
+        let model = {
+            let buffer = buffer.clone();
+            thread::spawn(move || {
+                buffer.read.fetch_add(1, Ordering::SeqCst);
+                // What a locked instruction is.
+                fence(Ordering::SeqCst);
+                buffer.write.load(Ordering::Acquire) == 1
+            })
+        };
+        let pushed = ring.push(&*buffer, true, &request);
+        let sleeps = model.join().unwrap();
+        assert!(!sleeps || pushed == Pushed::Tell);
     });
 }
