@@ -5,6 +5,7 @@
  */
 
 #include "ioreq.h"
+#include <xen/vcpu.h>
 
 static int fd;
 static struct worker w;
@@ -284,6 +285,20 @@ static void dirty(void)
 	tap_equal(dm_op2(fd, w.domain, &op, sizeof(op), bits, 2), 0, "it is read");
 	tap(bits[0] == 0x04 && !bits[1], "a hypercall's answer was written");
 	tap_equal((long)w.cmd[0]->result, 0, "as it should");
+	/* Nor does the guest fault for the hypervisor's writes to the areas that it has registered. */
+	memcpy(w.data + 0x3900, &(uint64_t){ 0x23400 }, sizeof(uint64_t));
+	worker_call(&w, 0, __HYPERVISOR_vcpu_op, VCPUOP_register_runstate_phys_area, 0, 0x23900, 0);
+	tap_equal((long)(int)w.cmd[0]->result, 0, "an area is registered in a frame of the log");
+	dm_op2(fd, w.domain, &op, sizeof(op), bits, 2);
+	usleep(10000);
+	tap_equal(dm_op2(fd, w.domain, &op, sizeof(op), bits, 2), 0, "it is read");
+	tap(bits[0] == 0x04 && !bits[1], "the frame of an area is always written");
+	memcpy(w.data + 0x3900, &(uint64_t){ ~0ULL }, sizeof(uint64_t));
+	worker_call(&w, 0, __HYPERVISOR_vcpu_op, VCPUOP_register_runstate_phys_area, 0, 0x23900, 0);
+	tap_equal((long)(int)w.cmd[0]->result, 0, "the area is taken back");
+	dm_op2(fd, w.domain, &op, sizeof(op), bits, 2);
+	dm_op2(fd, w.domain, &op, sizeof(op), bits, 2);
+	tap(!bits[0] && !bits[1], "then it is not");
 	op.u.track_dirty_vram.nr = 0;
 	tap_equal(dm_op2(fd, w.domain, &op, sizeof(op), bits, 2), 0, "the log ends");
 	worker_do(&w, 0, OP_WRITE32, 0x22000, 5, 0);
