@@ -234,6 +234,54 @@ static void restricted(void)
 	close(only);
 }
 
+/* What a refused call leaves behind: it must not hold the domain, so that its number is free when it has gone. */
+static void refused(void)
+{
+	static const struct {
+		uint16_t type;
+		uint32_t id, pad;
+		uint64_t frame;
+		uint32_t count;
+		bool bad_list;
+		long rc;
+	} ways[] = {
+		{ XENMEM_resource_grant_table, 0, 1, 0, 1, false, -EINVAL },
+		{ XENMEM_resource_grant_table, 0, 0, 1ULL << 32, 1, false, -EINVAL },
+		{ XENMEM_resource_grant_table, 0, 0, 4, 1, false, -EINVAL },
+		{ XENMEM_resource_grant_table, 0, 0, 3, 2, false, -EINVAL },
+		{ XENMEM_resource_grant_table, 1, 0, 0, 1, false, -EINVAL },
+		{ XENMEM_resource_grant_table, 2, 0, 0, 1, false, -EINVAL },
+		{ XENMEM_resource_grant_table, 0, 0, 0, 1, true, -EFAULT },
+		{ XENMEM_resource_ioreq_server, 7, 0, 0, 1, false, -ENOENT },
+		{ XENMEM_resource_ioreq_server, 0xffff0000, 0, 0, 1, false, -EINVAL },
+		{ XENMEM_resource_vmtrace_buf, 0, 0, 0, 1, false, -EINVAL },
+		{ 99, 0, 0, 0, 1, false, -EINVAL },
+	};
+	unsigned int i, n;
+
+	for (i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		long victim = DOMAIN_MAKE(fd, 1, code_idle, 0), rc = 0, again;
+		xen_pfn_t list[2] = { 0 };
+		struct xen_mem_acquire_resource ask;
+
+		for (n = 0; n < 100; n++) {
+			ask = grants(victim, ways[i].frame, ways[i].count,
+				     ways[i].bad_list ? (xen_pfn_t *)0xffffffff81000000UL : list);
+			ask.type = ways[i].type;
+			ask.id = ways[i].id;
+			ask.pad = ways[i].pad;
+			rc = acquire(&ask);
+			if (rc != ways[i].rc)
+				break;
+		}
+		tap_equal(rc, ways[i].rc, "AR-3 way %u to be refused, 100 times", i);
+		domain_destroy(fd, victim);
+		again = domain_new(fd, victim, 1);
+		tap_equal(again, victim, "AR-3 way %u leaves nothing that holds the domain", i);
+		domain_destroy(fd, again);
+	}
+}
+
 static unsigned int total_pages(long of)
 {
 	struct xen_domctl domctl = { 0 };
@@ -307,6 +355,7 @@ int main(void)
 	counts();
 	interrupted();
 	restricted();
+	refused();
 	ownership();
 	rc = domain_destroy(fd, large);
 	tap_equal(rc, 0, "the large domain is destroyed");
