@@ -343,6 +343,68 @@ static void ended(void)
 	tap_equal(mapper_reads(TO_GFN, 0), 0xffffffff, "GT-16 and then has it no more");
 }
 
+/* XSA-318: a list of copies that is long enough to be interrupted, of which one fails. */
+static void copied_many(void)
+{
+	enum { COUNT = 100, BAD = 60 };
+	static struct gnttab_copy list[COUNT];
+	unsigned int i, wrong = 0;
+	long rc;
+
+	/* The other width has another layout, and nothing else of its own. */
+	if (bits != 64)
+		return;
+	grant(&table[ref], mapper.domain, GIVEN_GFN, GTF_permit_access);
+	for (i = 0; i < COUNT; i++) {
+		GIVEN[i] = i + 1;
+		list[i] = (struct gnttab_copy){
+			.source = { .u.ref = i == BAD ? ~0U : ref, .domid = granter.domain,
+				    .offset = i },
+			.dest = { .u.gmfn = WORKER_DATA_GFN + 1, .domid = DOMID_SELF, .offset = i },
+			.len = 1, .flags = GNTCOPY_source_gref, .status = 77,
+		};
+	}
+	memset(mapper.data + PAGE_SIZE, 0, COUNT);
+	rc = grant_op(&mapper, GNTTABOP_copy, list, sizeof(*list), COUNT);
+	tap_equal((int)rc, 0, "GT-11 100 are copied by one call, which says nothing of the parts");
+	for (i = 0; i < COUNT; i++) {
+		bool bad = i == BAD;
+
+		wrong += list[i].status != (bad ? GNTST_bad_gntref : GNTST_okay) ||
+			mapper.data[PAGE_SIZE + i] != (bad ? 0 : i + 1);
+	}
+	tap_equal(wrong, 0, "GT-11 each has its own status, also after one that failed");
+	tap_equal(in_use(ref), 0, "GT-11 the entry is idle");
+	ref++;
+}
+
+/* XSA-384: a frame of the table that was at one place, and is at another. */
+static void moved(void)
+{
+	struct xen_add_to_physmap wide = { .domid = DOMID_SELF, .space = XENMAPSPACE_grant_table };
+	uint32_t narrow[4] = { DOMID_SELF, XENMAPSPACE_grant_table, 0, 0 };
+	unsigned int i, j, twice = 0, refused = 0;
+
+	for (i = 0; i < 50; i++) {
+		uint64_t to = 0x180 + i % 3, there = 0;
+
+		wide.gpfn = narrow[3] = to;
+		memcpy(granter.data, bits == 64 ? (void *)&wide : (void *)narrow,
+		       bits == 64 ? sizeof(wide) : sizeof(narrow));
+		refused += (int)worker_call(&granter, 0, __HYPERVISOR_memory_op,
+					    XENMEM_add_to_physmap, DATA(0), 0, 0) != 0;
+		table[ref].frame = i + 1;
+		for (j = 0; j < 3; j++)
+			there += worker_do(&granter, 0, OP_READ32,
+					   (0x180 + j) * PAGE_SIZE + ref * 8 + 4, 0, 0) == i + 1;
+		twice += there != 1;
+	}
+	table[ref].frame = 0;
+	tap_equal(refused, 0, "GT-15 a frame of the table is moved 50 times");
+	tap_equal(twice, 0, "GT-15 and is at one place only each time");
+	ref++;
+}
+
 static void run(void)
 {
 	tap_note("%d-bit guests", bits);
@@ -357,6 +419,8 @@ static void run(void)
 	swapped();
 	queried();
 	many();
+	copied_many();
+	moved();
 	ended();
 	munmap((void *)table, 4 * PAGE_SIZE);
 	tap_equal(worker_end(&mapper), 0, "both are destroyed");

@@ -14,6 +14,7 @@ void test_grant_table(void)
 	static gnttab_map_grant_ref_t map;
 	static gnttab_unmap_grant_ref_t unmap;
 	static gnttab_copy_t copy;
+	static struct xen_add_to_physmap place;
 	static gnttab_swap_grant_ref_t swap;
 	long rc;
 
@@ -41,13 +42,27 @@ void test_grant_table(void)
 	version.version = 1;
 	IS(0, GRANT(GNTTABOP_set_version, &version, 1));
 	tap_equal(version.version, 1, "version 1 stays");
-	/* Where there is no version 2 that is said as Xen with gnttab=max-ver:1 says it. */
+	/*
+	 * Where there is no version 2 that is said as Xen with gnttab=max-ver:1 says it. GT-12, 14, 18 and 20 are
+	 * about its status frames and about going there and back.
+	 */
 	version.version = 2;
 	rc = GRANT(GNTTABOP_set_version, &version, 1);
-	tap(rc == -XEN_ENOSYS || (!rc && version.version == 2), "version 2 is there or absent");
+	tap(rc == -XEN_ENOSYS || (!rc && version.version == 2),
+	    "GT-12, 14, 18, 20 version 2 is there or absent");
 	tap_note("is %ld", rc);
 	version.version = 1;
 	IS(0, GRANT(GNTTABOP_set_version, &version, 1));
+
+	get.version = 0;
+	IS(0, GRANT(GNTTABOP_get_version, &get, 1));
+	tap_equal(get.version, 1, "GT-20 it is of version 1 as before");
+	place.domid = DOMID_SELF;
+	place.space = XENMAPSPACE_grant_table;
+	place.gpfn = H(page) / PAGE_SIZE;
+	place.idx = XENMAPIDX_grant_table_status;
+	rc = memory_op(XENMEM_add_to_physmap, &place);
+	tap(rc < 0, "GT-12, 14, 18 it has no status frames to be mapped (%ld)", rc);
 
 	setup.dom = DOMID_SELF;
 	setup.nr_frames = 1;
@@ -98,7 +113,8 @@ void test_grant_table(void)
 	IS(-XEN_ENOSYS, GRANT(GNTTABOP_dump_table, page, 1));
 	IS(-XEN_ENOSYS, GRANT(GNTTABOP_transfer, page, 1));
 	IS(-XEN_ENOSYS, GRANT(GNTTABOP_unmap_and_replace, page, 1));
-	IS(-XEN_ENOSYS, GRANT(GNTTABOP_get_status_frames, page, 1));
+	tap_equal(GRANT(GNTTABOP_get_status_frames, page, 1), -XEN_ENOSYS,
+		  "GT-12, 14, 18 nor a list of them");
 	IS(-XEN_ENOSYS, GRANT(GNTTABOP_cache_flush, page, 1));
 	IS(-XEN_ENOSYS, GRANT(13, page, 1));
 	IS(-XEN_EINVAL, GRANT(GNTTABOP_map_grant_ref, page, 0x80000000));
