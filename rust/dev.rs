@@ -9,6 +9,7 @@ pub(crate) mod gntdev;
 pub(crate) mod hypercall;
 pub(crate) mod ioctl;
 mod notify;
+mod offsets;
 pub(crate) mod privcmd;
 mod restriction;
 

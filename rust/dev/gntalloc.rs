@@ -21,6 +21,7 @@ use super::ioctl::{
     write, //
 };
 use super::notify::Notify;
+use super::offsets::Offsets;
 use crate::abi::errno::{
     Result,
     EFAULT,
@@ -33,10 +34,7 @@ use crate::abi::errno::{
 use crate::abi::gntdev as abi;
 use crate::domain::hypervisor::HYPERVISOR;
 use crate::gnttab::Access;
-use crate::sys::alloc::{
-    KVec,
-    GFP_KERNEL_ACCOUNT, //
-};
+use crate::sys::alloc::KVec;
 use crate::sys::atomic::{
     AtomicU32,
     Ordering, //
@@ -66,13 +64,7 @@ static PAGES: AtomicU32 = AtomicU32::new(0);
 #[pin_data]
 pub(crate) struct Gntalloc {
     #[pin]
-    state: Mutex<State>,
-}
-
-struct State {
-    /// Each with its page offset, in ascending order.
-    pages: KVec<(u64, Arc<Granted>)>,
-    next: u64,
+    pages: Mutex<Offsets<Arc<Granted>>>,
 }
 
 /// A page that is granted.
@@ -99,13 +91,9 @@ impl Device for Gntalloc {
     const MAP_BY_OFFSET: bool = true;
 
     fn open() -> Result<Arc<Self>> {
-        let state = State {
-            pages: KVec::new(),
-            next: 0,
-        };
         Ok(Arc::pin_init::<Error>(
             try_pin_init!(Self {
-                state <- new_mutex!(state, "oxen::Gntalloc::state"),
+                pages <- new_mutex!(Offsets::new(0), "oxen::Gntalloc::pages"),
             }? Error),
             GFP_KERNEL,
         )?)
@@ -127,10 +115,10 @@ impl Device for Gntalloc {
         let count = usize::try_from(mapping.pages()).map_err(|_| EINVAL)?;
         let mut pages: Pages = KVec::with_capacity(count.min(MAX_PAGES as usize), GFP_KERNEL)?;
         {
-            let state = this.state.lock();
-            let first = state.find(mapping.page_offset(), count).ok_or(ENOENT)?;
-            for (_, page) in state.pages.iter().skip(first).take(count) {
-                pages.push(page.clone(), GFP_KERNEL)?;
+            let all = this.pages.lock();
+            let those = all.find(mapping.page_offset(), mapping.pages());
+            for entry in those.ok_or(ENOENT)? {
+                pages.push(entry.what.clone(), GFP_KERNEL)?;
             }
         }
         let held = Held::new(try_pin_init!(Shown { pages }? Error))?;
@@ -139,16 +127,6 @@ impl Device for Gntalloc {
         }
         mapping.hold(held);
         Ok(())
-    }
-}
-
-impl State {
-    /// Finds the first of `count` pages that are at page offset `offset` and those after it.
-    fn find(&self, offset: u64, count: usize) -> Option<usize> {
-        let first = self.pages.partition_point(|(at, _)| *at < offset);
-        let range = self.pages.get(first..first.checked_add(count)?)?;
-        let mut expected = (offset..).zip(range);
-        (count != 0 && expected.all(|(at, (is, _))| at == *is)).then_some(first)
     }
 }
 
@@ -176,46 +154,23 @@ impl Gntalloc {
         for (index, granted) in (0u64..).zip(new.iter()) {
             write(element::<u32>(list, index)?, &granted.gref)?;
         }
-        let offset = {
-            let mut state = self.state.lock();
-            state.pages.reserve(new.len(), GFP_KERNEL_ACCOUNT)?;
-            let offset = state.next;
-            let next = offset.checked_add(ask.count.into()).ok_or(EINVAL)?;
-            for (at, granted) in (offset..).zip(new.iter()) {
-                state
-                    .pages
-                    .push((at, granted.clone()), GFP_KERNEL_ACCOUNT)?;
-            }
-            state.next = next;
-            offset
-        };
+        let offset = self.pages.lock().give(1, new.iter().cloned())?;
         ask.index = offset << PAGE_SHIFT;
         write(arg, &ask).inspect_err(|_| {
-            let _ = self.take(offset, ask.count as usize);
+            let _ = self.take(offset, ask.count);
         })?;
         Ok(0)
     }
 
-    /// Takes pages off the list.
-    fn take(&self, offset: u64, count: usize) -> Result<Pages> {
-        let mut taken = KVec::with_capacity(count.min(MAX_PAGES as usize), GFP_KERNEL)?;
-        let mut state = self.state.lock();
-        let first = state.find(offset, count).ok_or(ENOENT)?;
-        for _ in 0..count {
-            if let Ok((_, granted)) = state.pages.remove(first) {
-                taken.push(granted, GFP_KERNEL)?;
-            }
-        }
-        Ok(taken)
+    /// Takes pages off the list, to be dropped without its lock.
+    fn take(&self, offset: u64, count: u32) -> Result<Pages> {
+        self.pages.lock().take(offset, count.into())
     }
 
     /// `IOCTL_GNTALLOC_DEALLOC_GREF`.
     fn give_back(&self, arg: usize) -> Result<i64> {
         let ask: abi::DeallocGref = read(arg)?;
-        // CAST: Widens.
-        let taken = self.take(ask.index >> PAGE_SHIFT, ask.count as usize)?;
-        // With the lock dropped.
-        drop(taken);
+        drop(self.take(ask.index >> PAGE_SHIFT, ask.count)?);
         Ok(0)
     }
 
@@ -224,10 +179,9 @@ impl Gntalloc {
         let hypervisor = HYPERVISOR.get().ok_or(ENODEV)?;
         let ask: abi::UnmapNotify = read(arg)?;
         let granted = {
-            let state = self.state.lock();
-            let at = state.find(ask.index >> PAGE_SHIFT, 1).ok_or(ENOENT)?;
-            let (_, granted) = state.pages.get(at).ok_or(ENOENT)?;
-            granted.clone()
+            let pages = self.pages.lock();
+            let found = pages.find_one(ask.index >> PAGE_SHIFT, 1);
+            found.ok_or(ENOENT)?.clone()
         };
         let byte = ask.index & (PAGE_SIZE as u64 - 1);
         *granted.notify.lock() = Notify::new(hypervisor, &ask, byte)?;

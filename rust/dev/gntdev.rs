@@ -25,6 +25,7 @@ use super::ioctl::{
     write, //
 };
 use super::notify::Notify;
+use super::offsets::Offsets;
 use crate::abi::errno::{
     Result,
     EFAULT,
@@ -87,13 +88,7 @@ const REFS: u64 = 16;
 #[pin_data]
 pub(crate) struct Gntdev {
     #[pin]
-    state: Mutex<State>,
-}
-
-struct State {
-    maps: KVec<Arc<Held<Map>>>,
-    /// The first page offset that was never given out.
-    next: u64,
+    maps: Mutex<Offsets<Arc<Held<Map>>>>,
 }
 
 /// Grants that were named together.
@@ -123,14 +118,11 @@ impl Device for Gntdev {
     const MAP_BY_OFFSET: bool = true;
 
     fn open() -> Result<Arc<Self>> {
-        let state = State {
-            maps: KVec::new(),
-            // Offset 0 is what programs that have none use.
-            next: 1,
-        };
+        // Offset 0 is what programs that have none use.
+        let maps = Offsets::new(1);
         Ok(Arc::pin_init::<Error>(
             try_pin_init!(Self {
-                state <- new_mutex!(state, "oxen::Gntdev::state"),
+                maps <- new_mutex!(maps, "oxen::Gntdev::maps"),
             }? Error),
             GFP_KERNEL,
         )?)
@@ -180,12 +172,7 @@ impl Device for Gntdev {
 impl Gntdev {
     /// Finds what was given this page offset, all of it.
     fn find(&self, offset: u64, count: u64) -> Option<Arc<Held<Map>>> {
-        let state = self.state.lock();
-        let found = state
-            .maps
-            .iter()
-            .find(|map| map.offset == offset && map.refs.len() as u64 == count);
-        found.cloned()
+        self.maps.lock().find_one(offset, count).cloned()
     }
 
     /// `IOCTL_GNTDEV_MAP_GRANT_REF`: gives grants an offset.
@@ -202,19 +189,15 @@ impl Gntdev {
             refs.push(one, GFP_KERNEL_ACCOUNT)?;
         }
         let offset = {
-            let mut state = self.state.lock();
-            let offset = state.next;
-            // There are more offsets than calls can name grants.
-            let next = offset.checked_add(ask.count.into()).ok_or(EINVAL)?;
+            let mut maps = self.maps.lock();
+            let offset = maps.next();
             let map = Held::new(try_pin_init!(Map {
                 offset,
                 refs,
                 used <- new_mutex!(None, "oxen::Gntdev::used"),
                 notify <- new_mutex!(Notify::NOTHING, "oxen::Gntdev::notify"),
             }? Error))?;
-            state.maps.push(map, GFP_KERNEL_ACCOUNT)?;
-            state.next = next;
-            offset
+            maps.give(ask.count.into(), core::iter::once(map))?
         };
         ask.index = offset << PAGE_SHIFT;
         write(arg, &ask).inspect_err(|_| {
@@ -223,23 +206,18 @@ impl Gntdev {
         Ok(0)
     }
 
-    /// Takes what was given this page offset off the list.
-    fn take(&self, offset: u64, count: u32) -> Option<Arc<Held<Map>>> {
-        let mut state = self.state.lock();
-        // CAST: Widens.
-        let at = state
-            .maps
-            .iter()
-            .position(|map| map.offset == offset && map.refs.len() == count as usize)?;
-        state.maps.remove(at).ok()
+    /// Takes what was given this page offset off the list, to be dropped without its lock.
+    fn take(&self, offset: u64, count: u32) -> Result<KVec<Arc<Held<Map>>>> {
+        let mut maps = self.maps.lock();
+        maps.find_one(offset, count.into()).ok_or(ENOENT)?;
+        maps.take(offset, count.into())
     }
 
     /// `IOCTL_GNTDEV_UNMAP_GRANT_REF`: takes an offset back. Mappings that there are stay.
     fn forget(&self, arg: usize) -> Result<i64> {
         let ask: abi::UnmapGrantRef = read(arg)?;
-        let map = self.take(ask.index >> PAGE_SHIFT, ask.count);
-        // Ends the use of the grants if nothing else holds them, with the lock dropped.
-        map.map(drop).ok_or(ENOENT)?;
+        // Ends the use of the grants if nothing else holds them.
+        drop(self.take(ask.index >> PAGE_SHIFT, ask.count)?);
         Ok(0)
     }
 
@@ -259,13 +237,9 @@ impl Gntdev {
     fn set_notify(&self, hypervisor: &Hypervisor, arg: usize) -> Result<i64> {
         let ask: abi::UnmapNotify = read(arg)?;
         let map = {
-            let state = self.state.lock();
-            let page = ask.index >> PAGE_SHIFT;
-            let found = state.maps.iter().find(|map| {
-                page.checked_sub(map.offset)
-                    .is_some_and(|index| index < map.refs.len() as u64)
-            });
-            found.cloned().ok_or(ENOENT)?
+            let maps = self.maps.lock();
+            let found = maps.find_page(ask.index >> PAGE_SHIFT);
+            found.ok_or(ENOENT)?.clone()
         };
         let notify = Notify::new(hypervisor, &ask, ask.index - (map.offset << PAGE_SHIFT))?;
         // A page that is mapped to be read only is not written by us either.
