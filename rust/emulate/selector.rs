@@ -141,7 +141,7 @@ pub(crate) fn prepare<O: Ops>(
     }
     let refused = Exception::selector(selector);
     let found = find(ops, selector, refused)?;
-    let mut state = found.descriptor.state();
+    let state = found.descriptor.state();
     let kind = found.descriptor.kind();
     // Data, or code that can be read.
     let readable = kind & 0x10 != 0 && kind & 0x0a != 0x08;
@@ -149,15 +149,31 @@ pub(crate) fn prepare<O: Ops>(
     if !readable || !(state.is_conforming() || outer) {
         return Err(refused.into());
     }
+    present(ops, segment, selector, &found, Exception::not_present)
+}
+
+/// Ends the checks of a descriptor that may be loaded if it is there.
+///
+/// # Errors
+///
+/// What `absent` makes of the selector.
+fn present<O: Ops>(
+    ops: &mut O,
+    segment: Segment,
+    selector: u16,
+    found: &Found,
+    absent: fn(u16) -> Exception,
+) -> Result<Load<O::Place>> {
     if !found.descriptor.is_present() {
-        return Err(Exception::not_present(selector).into());
+        return Err(absent(selector).into());
     }
+    let mut state = found.descriptor.state();
     state.attributes |= ACCESSED;
     Ok(Load {
         segment,
         selector,
         state,
-        mark: Mark::accessed(ops, &found)?,
+        mark: Mark::accessed(ops, found)?,
     })
 }
 
@@ -191,22 +207,13 @@ pub(crate) fn prepare_stack<O: Ops>(
     }
     let refused = refused(selector);
     let found = find(ops, selector, refused)?;
-    let mut state = found.descriptor.state();
+    let state = found.descriptor.state();
     // Writable data.
     let writable = found.descriptor.kind() & 0x1a == 0x12;
     if !writable || rpl(selector) != cpl || state.dpl() != cpl {
         return Err(refused.into());
     }
-    if !found.descriptor.is_present() {
-        return Err(Exception::stack_selector(selector).into());
-    }
-    state.attributes |= ACCESSED;
-    Ok(Load {
-        segment,
-        selector,
-        state,
-        mark: Mark::accessed(ops, &found)?,
-    })
+    present(ops, segment, selector, &found, Exception::stack_selector)
 }
 
 /// Returns the privilege level that a selector asks for.
