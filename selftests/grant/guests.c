@@ -428,9 +428,5 @@ static void run(void)
 
 int main(void)
 {
-	fd = xen_open("privcmd");
-	tap_plan(0);
-	for (bits = 32; bits <= 64; bits += 32)
-		run();
-	return tap_end();
+	return worker_both_widths(&fd, &bits, run);
 }

@@ -78,18 +78,38 @@ __attribute__((unused)) static long domain_populate(int fd, domid_t domain, xen_
 	return xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_populate_physmap, &what);
 }
 
-/* Gives the first vCPU the registers that a PVH kernel starts with, at an address. */
-__attribute__((unused)) static long domain_start_at(int fd, domid_t domain, uint32_t ip)
+#define DOMAIN_MAX_VCPUS 8U
+
+/* The registers that a PVH kernel starts with, at an address. */
+__attribute__((unused)) static HVM_SAVE_TYPE(CPU) domain_cpu(uint32_t ip)
+{
+	return (HVM_SAVE_TYPE(CPU)){
+		.rip = ip, .cr0 = 0x11, .rflags = 2,
+		.cs_limit = ~0U, .ds_limit = ~0U, .es_limit = ~0U, .ss_limit = ~0U,
+		.cs_arbytes = 0xc9b, .ds_arbytes = 0xc93, .es_arbytes = 0xc93, .ss_arbytes = 0xc93,
+		.tr_limit = 0x67, .tr_arbytes = 0x8b, .ldtr_arbytes = 0x82,
+		.dr6 = 0xffff0ff0, .dr7 = 0x400,
+	};
+}
+
+/* Gives the first vCPUs these registers: all at once, since those that are not named are taken down. */
+__attribute__((unused)) static long domain_registers(int fd, domid_t domain,
+						     const HVM_SAVE_TYPE(CPU) *cpus,
+						     unsigned int count)
 {
 	struct __attribute__((packed)) {
 		struct hvm_save_descriptor header_is;
 		HVM_SAVE_TYPE(HEADER) header;
-		struct hvm_save_descriptor cpu_is;
-		HVM_SAVE_TYPE(CPU) cpu;
-		struct hvm_save_descriptor end_is;
+		struct __attribute__((packed)) {
+			struct hvm_save_descriptor is;
+			HVM_SAVE_TYPE(CPU) cpu;
+		} vcpu[DOMAIN_MAX_VCPUS];
+		struct hvm_save_descriptor space_for_end;
 	} context;
 	static uint8_t old[1 << 20] __attribute__((aligned(16)));
+	struct hvm_save_descriptor *end = (void *)&context.vcpu[count];
 	struct xen_domctl domctl = { 0 };
+	unsigned int i;
 	long rc;
 
 	/* The header is the hypervisor's own. */
@@ -100,25 +120,53 @@ __attribute__((unused)) static long domain_start_at(int fd, domid_t domain, uint
 		return rc;
 	memset(&context, 0, sizeof(context));
 	memcpy(&context.header_is, old, sizeof(context.header_is) + sizeof(context.header));
-	context.cpu_is.typecode = HVM_SAVE_CODE(CPU);
-	context.cpu_is.length = sizeof(context.cpu);
-	context.end_is.typecode = HVM_SAVE_CODE(END);
-	context.cpu.rip = ip;
-	context.cpu.cr0 = 0x11;
-	context.cpu.cs_limit = context.cpu.ds_limit = ~0U;
-	context.cpu.es_limit = context.cpu.ss_limit = ~0U;
-	context.cpu.cs_arbytes = 0xc9b;
-	context.cpu.ds_arbytes = context.cpu.es_arbytes = context.cpu.ss_arbytes = 0xc93;
-	context.cpu.tr_limit = 0x67;
-	context.cpu.tr_arbytes = 0x8b;
-	context.cpu.ldtr_arbytes = 0x82;
-	context.cpu.dr6 = 0xffff0ff0;
-	context.cpu.dr7 = 0x400;
-	context.cpu.rflags = 2;
+	for (i = 0; i < count; i++) {
+		context.vcpu[i].is.typecode = HVM_SAVE_CODE(CPU);
+		context.vcpu[i].is.instance = i;
+		context.vcpu[i].is.length = sizeof(cpus[i]);
+		context.vcpu[i].cpu = cpus[i];
+	}
+	end->typecode = HVM_SAVE_CODE(END);
 	memset(&domctl, 0, sizeof(domctl));
-	domctl.u.hvmcontext.size = sizeof(context);
+	domctl.u.hvmcontext.size = (uint8_t *)(end + 1) - (uint8_t *)&context;
 	set_xen_guest_handle(domctl.u.hvmcontext.buffer, (uint8_t *)&context);
 	return xen_domctl(fd, XEN_DOMCTL_sethvmcontext, domain, &domctl);
+}
+
+/* Gives a new domain vCPUs, and 64 pages from frame 0 on. */
+__attribute__((unused)) static long domain_furnish(int fd, domid_t domain, unsigned int vcpus)
+{
+	long rc = domain_vcpus(fd, domain, vcpus);
+
+	if (!rc)
+		rc = domain_max_mem(fd, domain, 1024);
+	if (!rc)
+		rc = domain_populate(fd, domain, 0, 64) == 64 ? 0 : -ENOMEM;
+	return rc;
+}
+
+/* Puts the code in its place, and a number at 0x80 of the page if the code leaves room for one. */
+__attribute__((unused)) static long domain_code(int fd, domid_t domain, const uint8_t *code,
+						size_t size, uint32_t value)
+{
+	xen_pfn_t frame = CODE_GFN;
+	uint8_t *page = xen_map(fd, domain, &frame, 1);
+
+	if (!page || size > PAGE_SIZE)
+		return -EFAULT;
+	memcpy(page, code, size);
+	if (size <= 0x80)
+		memcpy(page + 0x80, &value, sizeof(value));
+	munmap(page, PAGE_SIZE);
+	return 0;
+}
+
+/* Gives the first vCPU the registers that a PVH kernel starts with, at an address. */
+__attribute__((unused)) static long domain_start_at(int fd, domid_t domain, uint32_t ip)
+{
+	HVM_SAVE_TYPE(CPU) cpu = domain_cpu(ip);
+
+	return domain_registers(fd, domain, &cpu, 1);
 }
 
 /* Makes a whole domain, paused. Returns its number or a negative error number; nothing is left then. */
@@ -126,25 +174,14 @@ __attribute__((unused)) static long domain_make(int fd, unsigned int vcpus, cons
 						size_t size, uint32_t value)
 {
 	long domain = domain_new(fd, 0, vcpus), rc;
-	xen_pfn_t frame = CODE_GFN;
-	uint8_t *page;
 
 	if (domain < 0)
 		return domain;
-	rc = domain_vcpus(fd, domain, vcpus);
+	rc = domain_furnish(fd, domain, vcpus);
 	if (!rc)
-		rc = domain_max_mem(fd, domain, 1024);
+		rc = domain_code(fd, domain, code, size, value);
 	if (!rc)
-		rc = domain_populate(fd, domain, 0, 64) == 64 ? 0 : -ENOMEM;
-	page = rc ? NULL : xen_map(fd, domain, &frame, 1);
-	if (page) {
-		memcpy(page, code, size);
-		memcpy(page + 0x80, &value, sizeof(value));
-		munmap(page, PAGE_SIZE);
 		rc = domain_start_at(fd, domain, CODE_GFN * PAGE_SIZE);
-	} else if (!rc) {
-		rc = -EFAULT;
-	}
 	if (rc) {
 		xen_domctl(fd, XEN_DOMCTL_destroydomain, domain, NULL);
 		return rc;

@@ -14,7 +14,7 @@
 #define WORKER_DATA_GFN 0x20UL
 #define WORKER_DATA_PAGES 16U
 #define WORKER_TABLE_GFN 0x30UL
-#define WORKER_MAX_VCPUS 8U
+#define WORKER_MAX_VCPUS DOMAIN_MAX_VCPUS
 
 enum {
 	OP_IN8 = 1, OP_IN16, OP_IN32,		/* port */
@@ -129,59 +129,25 @@ __attribute__((unused)) static void *worker_frame(int fd, domid_t domain, xen_pf
 	return xen_map(fd, domain, &gfn, 1);
 }
 
-/* Gives the vCPUs the registers to begin with: all at once, since those that are not named are taken down. */
+/* Gives the vCPUs the registers to begin with. */
 __attribute__((unused)) static long worker_registers(int fd, domid_t domain, unsigned int vcpus,
 						     int bits)
 {
-	struct __attribute__((packed)) {
-		struct hvm_save_descriptor header_is;
-		HVM_SAVE_TYPE(HEADER) header;
-		struct __attribute__((packed)) {
-			struct hvm_save_descriptor is;
-			HVM_SAVE_TYPE(CPU) cpu;
-		} vcpu[WORKER_MAX_VCPUS];
-		struct hvm_save_descriptor space_for_end;
-	} context;
-	static uint8_t old[1 << 20] __attribute__((aligned(16)));
-	struct hvm_save_descriptor *end = (void *)&context.vcpu[vcpus];
-	struct xen_domctl domctl = { 0 };
+	HVM_SAVE_TYPE(CPU) cpus[WORKER_MAX_VCPUS];
 	unsigned int i;
-	long rc;
 
-	domctl.u.hvmcontext.size = sizeof(old);
-	set_xen_guest_handle(domctl.u.hvmcontext.buffer, old);
-	rc = xen_domctl(fd, XEN_DOMCTL_gethvmcontext, domain, &domctl);
-	if (rc < 0)
-		return rc;
-	memset(&context, 0, sizeof(context));
-	memcpy(&context.header_is, old, sizeof(context.header_is) + sizeof(context.header));
 	for (i = 0; i < vcpus; i++) {
-		HVM_SAVE_TYPE(CPU) cpu = {
-			.rip = CODE_GFN * PAGE_SIZE,
-			.rbp = (WORKER_CMD_GFN + i) * PAGE_SIZE,
-			.cr0 = bits == 64 ? 0x80000011 : 0x11,
-			.cs_limit = ~0U, .ds_limit = ~0U, .es_limit = ~0U, .ss_limit = ~0U,
-			.cs_arbytes = bits == 64 ? 0xa9b : 0xc9b,
-			.ds_arbytes = 0xc93, .es_arbytes = 0xc93, .ss_arbytes = 0xc93,
-			.tr_limit = 0x67, .tr_arbytes = 0x8b, .ldtr_arbytes = 0x82,
-			.dr6 = 0xffff0ff0, .dr7 = 0x400, .rflags = 2,
-		};
-
+		cpus[i] = domain_cpu(CODE_GFN * PAGE_SIZE);
+		cpus[i].rbp = (WORKER_CMD_GFN + i) * PAGE_SIZE;
 		if (bits == 64) {
-			cpu.cr3 = WORKER_TABLE_GFN * PAGE_SIZE;
-			cpu.cr4 = 0x20;
-			cpu.msr_efer = 0x500;
+			cpus[i].cr0 = 0x80000011;
+			cpus[i].cr3 = WORKER_TABLE_GFN * PAGE_SIZE;
+			cpus[i].cr4 = 0x20;
+			cpus[i].msr_efer = 0x500;
+			cpus[i].cs_arbytes = 0xa9b;
 		}
-		context.vcpu[i].is.typecode = HVM_SAVE_CODE(CPU);
-		context.vcpu[i].is.instance = i;
-		context.vcpu[i].is.length = sizeof(cpu);
-		context.vcpu[i].cpu = cpu;
 	}
-	end->typecode = HVM_SAVE_CODE(END);
-	memset(&domctl, 0, sizeof(domctl));
-	domctl.u.hvmcontext.size = (uint8_t *)(end + 1) - (uint8_t *)&context;
-	set_xen_guest_handle(domctl.u.hvmcontext.buffer, (uint8_t *)&context);
-	return xen_domctl(fd, XEN_DOMCTL_sethvmcontext, domain, &domctl);
+	return domain_registers(fd, domain, cpus, vcpus);
 }
 
 /* Maps the first 4 GiB one to one, for 64-bit mode. */
@@ -214,7 +180,6 @@ __attribute__((unused)) static long worker_make(struct worker *w, int fd, unsign
 	size_t size = bits == 64 ? worker64_end - worker64 : worker32_end - worker32;
 	xen_pfn_t frames[WORKER_DATA_PAGES];
 	unsigned int i;
-	uint8_t *page;
 	long rc;
 
 	memset(w, 0, sizeof(*w));
@@ -223,20 +188,13 @@ __attribute__((unused)) static long worker_make(struct worker *w, int fd, unsign
 	w->domain = domain_new(fd, 0, vcpus);
 	if (w->domain < 0)
 		return w->domain;
-	rc = domain_vcpus(fd, w->domain, vcpus);
-	if (!rc)
-		rc = domain_max_mem(fd, w->domain, 1024);
-	if (!rc)
-		rc = domain_populate(fd, w->domain, 0, 64) == 64 ? 0 : -ENOMEM;
+	rc = domain_furnish(fd, w->domain, vcpus);
 	if (!rc && bits == 64)
 		rc = worker_tables(fd, w->domain);
+	if (!rc)
+		rc = domain_code(fd, w->domain, code, size, 0);
 	if (rc)
 		return rc;
-	page = worker_frame(fd, w->domain, CODE_GFN);
-	if (!page || size > PAGE_SIZE)
-		return -EFAULT;
-	memcpy(page, code, size);
-	munmap(page, PAGE_SIZE);
 	for (i = 0; i < WORKER_DATA_PAGES; i++)
 		frames[i] = WORKER_DATA_GFN + i;
 	w->data = xen_map(fd, w->domain, frames, WORKER_DATA_PAGES);
@@ -326,6 +284,16 @@ __attribute__((unused)) static long worker_call(struct worker *w, unsigned int v
 	cmd->a[4] = d;
 	cmd->a[5] = 0;
 	return (long)worker_do(w, vcpu, OP_HYPERCALL, op, a, b);
+}
+
+/* The main of a test that is run with 32-bit guests and then with 64-bit ones. */
+__attribute__((unused)) static int worker_both_widths(int *fd, int *bits, void (*run)(void))
+{
+	*fd = xen_open("privcmd");
+	tap_plan(0);
+	for (*bits = 32; *bits <= 64; *bits += 32)
+		run();
+	return tap_end();
 }
 
 #endif
