@@ -194,6 +194,16 @@ class Collect(unittest.TestCase):
         self.assertEqual(lines.count("    # # it is so"), 1)
         self.assertLess(lines.count("    # ok 3 c"), 10)
 
+    def test_no_reasons(self):
+        """does not count what may fail among the reasons"""
+        _, lines = self.report(
+            boot="# not ok 1 a # TODO\n# # for this\n# not ok 2 b\n# # for that\n"
+            + "# ok 3 c\n" * 50
+            + "not ok 1 t\nSTATUS 1\n"
+        )
+        self.assertEqual(lines.count("    # # for this"), 0)
+        self.assertEqual(lines.count("    # # for that"), 1)
+
     def test_report(self):
         """reports sums, the ends of the suites that failed, and each failure once"""
         with tempfile.TemporaryDirectory() as folder:
