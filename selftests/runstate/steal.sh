@@ -39,15 +39,19 @@ start_two() {
 
 note() { printf '%s\n' "$1" | sed 's/^/# /'; }
 
-# Gives a result: guest $1's last intervals but one show between 45 and 55 % steal on average. $2 names it.
+# What the host itself takes of the processor is stolen from both: more on a debug kernel, whose checks take a tenth.
+most=55
+[ ! -e /sys/kernel/debug/kmemleak ] || most=60
+
+# Gives a result: guest $1's last intervals but one show between 45 and $most % steal on average. $2 names it.
 steals_half() {
 	lines "$1" | tail -n 3 | sed "s/^/# $1: /"
 	steal=$(lines "$1" | tail -n 3 | tr -d , | awk '{ sum += $3; all += $(NF - 1) }
 		END { printf "%.1f", all ? sum * 100 / all : 0 }')
-	if awk -v steal="$steal" 'BEGIN { exit !(steal >= 45 && steal <= 55) }'; then
+	if awk -v steal="$steal" -v most="$most" 'BEGIN { exit !(steal >= 45 && steal <= most) }'; then
 		tap_pass "$2: $steal % steal"
 	else
-		tap_fail "$2: 45 to 55 % steal" "$steal %" "$(tail -n 5 "$work/$1.console")"
+		tap_fail "$2: 45 to $most % steal" "$steal %" "$(tail -n 5 "$work/$1.console")"
 	fi
 }
 
