@@ -48,6 +48,8 @@ static void ports(void)
 	tap_equal(m.last_write, 0x5678, "two bytes");
 	worker_do(&w, 0, OP_OUT32, 0x3f8, 0x12345678, 0);
 	tap_equal(m.last_write, 0x12345678, "four bytes");
+	/* The model answers each request with the lowest byte of its address. */
+	tap_equal(w.cmd[0]->result, 0x12345678, "I-8 what a model says of a write is not used");
 	tap_equal(worker_do(&w, 0, OP_IN8, 0x3f7, 0, 0), 0xff,
 		  "a port beside the range is nobody's");
 	tap_equal(worker_do(&w, 0, OP_IN32, 0x3fe, 0, 0), 0xffffffff,
@@ -166,7 +168,7 @@ static void buffered(void)
 	model_halt(&m);
 	m.buffered = m.served = 0;
 	worker_begin(&w, 0, OP_OUT8_LOOP, 0x80, 7, 600);
-	tap(!worker_wait(&w, 0, 300), "I-7 with nobody to take them the 512th is waited for");
+	tap(!worker_wait(&w, 0, 300), "I-7, IO-14 with nobody to take them one is waited for");
 	tap(model_drain(&m) == 511, "511 were buffered");
 	pthread_create(&m.thread, NULL, model_thread, &m);
 	while (!m.running)
