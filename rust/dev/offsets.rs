@@ -58,14 +58,14 @@ impl<T> Offsets<T> {
         let offset = self.next;
         // CAST: Widens.
         let all = pages.checked_mul(count as u64);
-        let next = all.and_then(|all| offset.checked_add(all)).ok_or(EINVAL)?;
+        all.and_then(|all| offset.checked_add(all)).ok_or(EINVAL)?;
         for what in things {
             let first = self.next;
             self.list
                 .push(Entry { first, pages, what }, GFP_KERNEL_ACCOUNT)?;
+            // Not beyond the last of all, as checked above.
             self.next = first.wrapping_add(pages);
         }
-        self.next = next;
         Ok(offset)
     }
 

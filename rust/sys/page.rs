@@ -379,6 +379,26 @@ unsafe impl<const LEN: usize> Send for SplitWindow<LEN> {}
 // SAFETY: As above.
 unsafe impl<const LEN: usize> Sync for SplitWindow<LEN> {}
 
+/// Makes a function that stores an integer in a window of two pages.
+macro_rules! split_store {
+    ($name:ident, $ty:ty, $write:ident) => {
+        /// Stores an integer at an offset, in pieces where it goes on in the second page. Outside the window nothing
+        /// happens.
+        #[inline(always)]
+        pub(crate) fn $name(&self, at: usize, value: $ty) {
+            if at > LEN || LEN - at < size_of::<$ty>() {
+                return;
+            }
+            if at < self.split && self.split - at < size_of::<$ty>() {
+                // SAFETY: Checked just above.
+                return unsafe { self.store_split(at, size_of::<$ty>(), value.into()) };
+            }
+            // SAFETY: Writes to the window's bytes only, all of which lie in one page, as checked above.
+            unsafe { write::$write(self.locate(at), value) };
+        }
+    };
+}
+
 impl<const LEN: usize> SplitWindow<LEN> {
     /// Makes the window that starts at byte `offset` of the first page; `None` if it would not end in the second.
     pub(crate) fn new(first: SharedPage, second: SharedPage, offset: usize) -> Option<Self> {
@@ -420,34 +440,8 @@ impl<const LEN: usize> SplitWindow<LEN> {
         unsafe { write::byte(self.locate(at), value) };
     }
 
-    /// Stores an integer at an offset, in pieces where it goes on in the second page. Outside the window nothing
-    /// happens.
-    #[inline(always)]
-    pub(crate) fn store32(&self, at: usize, value: u32) {
-        if at > LEN || LEN - at < size_of::<u32>() {
-            return;
-        }
-        if at < self.split && self.split - at < size_of::<u32>() {
-            // SAFETY: Checked just above.
-            return unsafe { self.store_split(at, size_of::<u32>(), value.into()) };
-        }
-        // SAFETY: Writes to the window's bytes only, all of which lie in one page, as checked above.
-        unsafe { write::word32(self.locate(at), value) };
-    }
-
-    /// Stores an integer at an offset, as [`Self::store32`] does.
-    #[inline(always)]
-    pub(crate) fn store64(&self, at: usize, value: u64) {
-        if at > LEN || LEN - at < size_of::<u64>() {
-            return;
-        }
-        if at < self.split && self.split - at < size_of::<u64>() {
-            // SAFETY: Checked just above.
-            return unsafe { self.store_split(at, size_of::<u64>(), value) };
-        }
-        // SAFETY: Writes to the window's bytes only, all of which lie in one page, as checked above.
-        unsafe { write::word64(self.locate(at), value) };
-    }
+    split_store!(store32, u32, word32);
+    split_store!(store64, u64, word64);
 
     /// Stores the low `size` bytes of `value`, of which some lie in the second page.
     ///
