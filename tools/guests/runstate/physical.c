@@ -94,15 +94,23 @@ static long register_time(u32 op, u64 at)
 
 static bool tells_the_time(const void *at)
 {
-	const struct vcpu_time_info *own = &shared_info->vcpu_info[0].time;
+	const struct vcpu_time_info *own = &shared_info->vcpu_info[0].time, *there = at;
 	struct vcpu_time_info time;
+	unsigned int tries;
 
-	barrier();
-	memcpy(&time, at, sizeof(time));
-	return time.version && !(time.version & 1) && time.tsc_timestamp == own->tsc_timestamp &&
-	       time.system_time == own->system_time &&
-	       time.tsc_to_system_mul == own->tsc_to_system_mul &&
-	       time.tsc_shift == own->tsc_shift && time.flags == own->flags;
+	for (tries = 0; tries < 1000; tries++) {
+		barrier();
+		memcpy(&time, at, sizeof(time));
+		barrier();
+		/* It may be written just now: another vCPU writes what was registered for it once more. */
+		if (time.version & 1 || time.version != READ_ONCE(there->version))
+			continue;
+		return time.version && time.tsc_timestamp == own->tsc_timestamp &&
+		       time.system_time == own->system_time &&
+		       time.tsc_to_system_mul == own->tsc_to_system_mul &&
+		       time.tsc_shift == own->tsc_shift && time.flags == own->flags;
+	}
+	return false;
 }
 
 void test_time_areas(void)

@@ -63,8 +63,10 @@ void test_views(void)
 		"R-2 an area is registered that only page tables know");
 	tap(is_current(front + 100), "R-5 it is filled before the call returns");
 
-	/* Behind the first page comes, physically, not the second. */
+	/* Behind the first page comes, physically, not the second. The old area goes first: as long as it is registered
+	 * the host may take the processor and write there. */
 	set_view(1, H(back), PRESENT | WRITABLE);
+	register_linear(0, NULL);
 	poison(pool, sizeof(pool));
 	ANSWERS(0, register_linear(0, view(1) - 15),
 		"R-2 an area in two pages that are not neighbours");
@@ -181,8 +183,11 @@ void test_user_mode(void)
 		"R-2 an area is registered that user code's page tables do not have");
 	for (i = 0; i < 10; i++) {
 		poison(front, PAGE_SIZE);
-		preempted += run_until_preempted();
-		wrong += !is_current(front + 40);
+		/* Where nobody wanted the processor nothing was written either. */
+		if (run_until_preempted()) {
+			preempted++;
+			wrong += !is_current(front + 40);
+		}
 	}
 	if (param("busy"))
 		tap_equal(preempted, 10, "the processor is taken from user code");
