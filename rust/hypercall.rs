@@ -29,6 +29,7 @@ pub(crate) mod vcpu;
 mod vcpu_area;
 mod vcpu_context;
 pub(crate) mod version;
+mod versioned;
 pub(crate) mod vm_assist;
 
 use crate::abi::errno::{

@@ -207,17 +207,16 @@ impl Gntdev {
     }
 
     /// Takes what was given this page offset off the list, to be dropped without its lock.
-    fn take(&self, offset: u64, count: u32) -> Result<KVec<Arc<Held<Map>>>> {
-        let mut maps = self.maps.lock();
-        maps.find_one(offset, count.into()).ok_or(ENOENT)?;
-        maps.take(offset, count.into())
+    fn take(&self, offset: u64, count: u32) -> Option<Arc<Held<Map>>> {
+        self.maps.lock().take_one(offset, count.into())
     }
 
     /// `IOCTL_GNTDEV_UNMAP_GRANT_REF`: takes an offset back. Mappings that there are stay.
     fn forget(&self, arg: usize) -> Result<i64> {
         let ask: abi::UnmapGrantRef = read(arg)?;
+        let taken = self.take(ask.index >> PAGE_SHIFT, ask.count);
         // Ends the use of the grants if nothing else holds them.
-        drop(self.take(ask.index >> PAGE_SHIFT, ask.count)?);
+        drop(taken.ok_or(ENOENT)?);
         Ok(0)
     }
 

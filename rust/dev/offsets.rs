@@ -108,6 +108,14 @@ impl<T> Offsets<T> {
         (offset - entry.first < entry.pages).then_some(&entry.what)
     }
 
+    /// Takes the one thing that is these pages, to be dropped without the lock.
+    pub(super) fn take_one(&mut self, offset: u64, pages: u64) -> Option<T> {
+        match self.position(offset, pages)? {
+            (at, 1) => self.list.remove(at).ok().map(|entry| entry.what),
+            _ => None,
+        }
+    }
+
     /// Takes the things that together are these pages, to be dropped without the lock.
     ///
     /// # Errors

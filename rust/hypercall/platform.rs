@@ -25,6 +25,7 @@ use crate::hypercall::caller::{
     Caller,
     Handle, //
 };
+use crate::hypercall::versioned::Versioned;
 use crate::sys::alloc::{
     KVec,
     GFP_KERNEL, //
@@ -55,10 +56,7 @@ const WORD_7D0: usize = 9;
 /// `EFAULT`, `EACCES` for a tool that speaks another version of the interface, `ENOSYS` for an operation that there is
 /// not, and those of `resource_op`.
 pub(crate) fn platform_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
-    let op: XenPlatformOp = Handle::new(args[0]).read(caller)?;
-    if op.interface_version != abi::INTERFACE_VERSION {
-        return Err(EACCES);
-    }
+    let op = XenPlatformOp::read(caller, args[0])?;
     match op.cmd {
         abi::RESOURCE_OP => {
             let ask: ResourceOp = layout::payload(&op.u).ok_or(EINVAL)?;

@@ -34,17 +34,14 @@ use crate::hypercall::caller::{
     Caller,
     Handle, //
 };
+use crate::hypercall::versioned::Versioned;
 use crate::sys::log;
 
 /// The structure of such a call. It is shown as what the log calls the operation.
-pub(super) trait ToolOp: fmt::Display + FromBytes + IntoBytes + Immutable {
+pub(super) trait ToolOp: Versioned + Immutable + fmt::Display {
     /// The hypercall's name.
     const CALL: &'static str;
-    /// The version of the interface that is spoken here.
-    const VERSION: u32;
 
-    /// The version that the tool speaks.
-    fn version(&self) -> u32;
     /// The operation's form.
     fn form(&self) -> &[u8];
     /// The operation's form, to answer in.
@@ -59,11 +56,6 @@ impl fmt::Display for XenDomctl {
 
 impl ToolOp for XenDomctl {
     const CALL: &'static str = "domctl";
-    const VERSION: u32 = domctl::INTERFACE_VERSION;
-
-    fn version(&self) -> u32 {
-        self.interface_version
-    }
 
     fn form(&self) -> &[u8] {
         &self.u
@@ -82,11 +74,6 @@ impl fmt::Display for XenSysctl {
 
 impl ToolOp for XenSysctl {
     const CALL: &'static str = "sysctl";
-    const VERSION: u32 = sysctl::INTERFACE_VERSION;
-
-    fn version(&self) -> u32 {
-        self.interface_version
-    }
 
     fn form(&self) -> &[u8] {
         &self.u
