@@ -127,12 +127,13 @@ pub(crate) fn dispatch(caller: &Caller<'_>, op: u64, args: &mut Args) -> Result<
 ///
 /// # Errors
 ///
-/// `EINTR` if a signal came before the end; what was done stays done.
+/// `EINTR` if a signal that ends the tool came before the end; what was done stays done. Other signals wait, as under
+/// Xen: its libraries take `EINTR` for a failure.
 pub(crate) fn run_for_tool(caller: &Caller<'_>, op: u64, mut args: Args) -> Result<i64> {
     loop {
         match dispatch(caller, op, &mut args) {
             Err(errno) if errno == ERESTART => {
-                if irq::signal_pending() {
+                if irq::fatal_signal_pending() {
                     return Err(EINTR);
                 }
                 irq::cond_resched();

@@ -374,7 +374,7 @@ fn copy(hypervisor: &Hypervisor, arg: usize) -> Result<i64> {
         }
         write(at, &segment)?;
         irq::cond_resched();
-        if irq::signal_pending() {
+        if irq::fatal_signal_pending() {
             return Err(crate::abi::errno::EINTR);
         }
     }

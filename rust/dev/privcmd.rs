@@ -243,10 +243,6 @@ impl Privcmd {
         // CAST: At most the frames of a grant table.
         let mut pages = KVVec::with_capacity(count as usize, GFP_KERNEL)?;
         resource.frames(&caller, &domain, first, count, |page| {
-            // Nothing has been done that anybody sees: any signal may end it.
-            if irq::signal_pending() {
-                return Err(EINTR);
-            }
             yield_now(pages.len() as u64)?;
             Ok(pages.push(page, GFP_KERNEL)?)
         })?;

@@ -494,11 +494,6 @@ void oxen_park_end(void)
 	__set_current_state(TASK_RUNNING);
 }
 
-bool oxen_signal_pending(void)
-{
-	return signal_pending(current);
-}
-
 bool oxen_fatal_signal_pending(void)
 {
 	return fatal_signal_pending(current);

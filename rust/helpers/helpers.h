@@ -111,7 +111,6 @@ void oxen_wake(struct task_struct *task);
 void oxen_park_begin(void);
 void oxen_park_schedule(void);
 void oxen_park_end(void);
-bool oxen_signal_pending(void);
 bool oxen_fatal_signal_pending(void);
 u64 oxen_task_runtime_ns(struct task_struct *task);
 u32 oxen_task_cpu(struct task_struct *task);

@@ -85,13 +85,8 @@ pub(crate) fn cond_resched() {
     unsafe { raw::oxen_cond_resched() };
 }
 
-/// Whether a signal waits for the calling process, so that a long operation should stop and be resumed.
-pub(crate) fn signal_pending() -> bool {
-    // SAFETY: Reads a flag of the current thread.
-    unsafe { raw::oxen_signal_pending() }
-}
-
-/// Whether a signal that ends the calling process waits for it.
+/// Whether a signal that ends the calling process waits for it, so that a long operation should stop. Other signals do
+/// not stop one: who has a timer that ticks faster than the operation takes would never see its end.
 pub(crate) fn fatal_signal_pending() -> bool {
     // SAFETY: Reads a flag of the current thread.
     unsafe { raw::oxen_fatal_signal_pending() }
