@@ -289,8 +289,14 @@ impl P2m {
         if gfn >= MAX_GFN {
             return None;
         }
-        let (slot, level) = self.walk(gfn, 0)?;
-        let entry = Entry(slot.load(Ordering::Acquire));
+        let (slot, mut level) = self.walk(gfn, 0)?;
+        let mut entry = Entry(slot.load(Ordering::Acquire));
+        if level != 0 && entry.present() && !entry.large() {
+            // The leaf was split since the walk has seen it, and a table is in its place. That stays where it is.
+            let slot = Table::at(entry.mfn(self.encryption)).entry(npt::index(gfn, 0));
+            entry = Entry(slot.load(Ordering::Acquire));
+            level = 0;
+        }
         let within = gfn & ((1 << (9 * level)) - 1);
         Some(Leaf {
             mfn: entry.mfn(self.encryption) + within,
