@@ -6,15 +6,17 @@
 //!
 //! Outermost first. A lock may be taken while those above it in the list are held.
 //!
+//! 0. `livepatch::Engine::registry`, `job`, `arenas`: payloads (mutexes, in that order).
 //! 1. `Hypervisor::creation`: which domains exist (mutex).
 //! 2. `Domain::control`: one tool changes a domain at a time (mutex).
 //! 3. `Vcpu::owned`: a vCPU's state, held by its thread (mutex); of two vCPUs never at once.
-//! 4. `Domain::ioreq_control`: one tool changes a domain's I/O request servers at a time (mutex).
+//! 4. `Domain::ioreq_control`: one tool changes a domain's I/O request servers at a time (mutex);
+//!    `Domain::monitor_settings`: a domain's monitor comes, goes, or changes what it wants (mutex).
 //! 5. `Hypervisor::connections`: which event channels are connected (mutex).
 //! 6. `Domain::policy`, `Domain::params`, `Domain::dirty`, `Hypervisor::ended_grants`: small things (mutexes).
 //! 7. `HostPorts::queues`, the lock of an XArray.
 //! 8. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::{domains, console,
-//!    next_domid}`, `Domain::{ports, grants, ioreq, life, view, watchdogs, wallclock_version, console}`,
+//!    next_domid}`, `Domain::{ports, grants, ioreq, monitor, life, view, watchdogs, wallclock_version, console}`,
 //!    `Vcpu::{timers, boot_context}`, `Queue::ring`, `P2m::lock`.
 //! 9. `VcpuRunstate::inner`, with interrupts off. Nothing is taken under it, and nobody is woken.
 
@@ -28,7 +30,9 @@ pub(crate) mod hypervisor;
 pub(crate) mod ioreq;
 pub(crate) mod ipi;
 pub(crate) mod lifecycle;
+pub(crate) mod monitor;
 pub(crate) mod params;
+pub(crate) mod patching;
 pub(crate) mod runstate;
 pub(crate) mod vcpu;
 pub(crate) mod watchdog;
@@ -100,6 +104,7 @@ use crate::sys::thread::Thread;
 use crate::time::pvclock::Version;
 use crate::time::runstate::record::Layout;
 use crate::vlapic;
+use crate::vm_event;
 use lifecycle::Life;
 use params::Params;
 use vcpu::Vcpu;
@@ -196,6 +201,14 @@ pub(crate) struct Domain {
     serves_io: AtomicBool,
     /// The same for ports.
     served_ports: ServedPorts,
+    /// Who is told of what the guest does.
+    #[pin]
+    pub(crate) monitor: SpinLock<vm_event::Monitor>,
+    /// What it wants to hear of. Held while a monitor comes or goes.
+    #[pin]
+    pub(crate) monitor_settings: Mutex<vm_event::Settings>,
+    /// What [`vm_event::Settings::want`] says, for the exit path.
+    want: AtomicU32,
     /// Held while a log of writes is begun, read or ended.
     #[pin]
     dirty: Mutex<()>,
@@ -289,6 +302,12 @@ impl Domain {
                 ioreq_control <- new_mutex!((), "oxen::Domain::ioreq_control"),
                 serves_io: AtomicBool::new(false),
                 served_ports: ServedPorts::new(),
+                monitor <- new_spinlock!(vm_event::Monitor::new(), "oxen::Domain::monitor"),
+                monitor_settings <- new_mutex!(
+                    vm_event::Settings::new(),
+                    "oxen::Domain::monitor_settings"
+                ),
+                want: AtomicU32::new(0),
                 dirty <- new_mutex!((), "oxen::Domain::dirty"),
                 params <- new_mutex!(Params::new(), "oxen::Domain::params"),
                 lowest_cursor: AtomicU32::new(0),
@@ -505,11 +524,13 @@ impl Domain {
     }
 
     /// The vCPUs that were made so far; all or none.
+    #[inline(always)]
     pub(crate) fn vcpus(&self) -> &[Pin<KBox<Vcpu>>] {
         self.vcpus.as_ref().map_or(&[], |vcpus| vcpus)
     }
 
     /// One vCPU.
+    #[inline(always)]
     pub(crate) fn vcpu(&self, id: u32) -> Option<&Vcpu> {
         self.vcpus().get(id as usize).map(|vcpu| &**vcpu)
     }

@@ -22,9 +22,17 @@ pub mod fuzz {
     pub fn emulate(data: &[u8]) {
         crate::emulate::testing::fuzz::emulate(data);
     }
+
+    /// Loads `data` as a live patch's payload, and checks what came of it.
+    pub fn livepatch(data: &[u8]) {
+        let host = crate::livepatch::testing::Fake::new();
+        crate::livepatch::testing::check(crate::livepatch::load::load(data, &host), &host);
+    }
 }
 pub(crate) mod hw {
     //! Only the part without hardware.
+    pub(crate) mod npt;
+    pub(crate) mod rights;
     pub(crate) mod state;
 }
 pub(crate) mod hypercall {
@@ -39,8 +47,15 @@ pub(crate) mod hypercall {
 #[path = "host/interleave.rs"]
 pub(crate) mod interleave;
 pub(crate) mod ioreq;
+pub(crate) mod livepatch;
+pub(crate) mod mm {
+    //! Only the parts without pages.
+    pub(crate) mod access;
+    pub(crate) mod walk;
+}
 pub(crate) mod policy;
 #[path = "host/sys.rs"]
 pub(crate) mod sys;
 pub(crate) mod time;
 pub(crate) mod vlapic;
+pub(crate) mod vm_event;

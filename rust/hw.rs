@@ -7,6 +7,7 @@
 //! no exit makes an indirect call. What both vendors need alike is not here.
 
 pub(crate) mod npt;
+pub(crate) mod rights;
 pub(crate) mod state;
 pub(crate) mod svm;
 
@@ -111,12 +112,21 @@ pub(crate) enum Exit {
     },
     /// An NMI of the host; it has been delivered.
     Nmi,
+    /// INT3 or INT n, which an emulated processor does not tell apart. Only with [`Watch::breakpoints`].
+    SoftwareInterrupt,
     /// IRET, asked for to learn that an NMI handler ends.
     Iret,
     /// Triple fault.
     Shutdown,
     /// XSETBV.
     Xsetbv,
+    /// An instruction that reads, or with `write` loads, a descriptor table register. Only with [`Watch::descriptors`].
+    Descriptor {
+        /// Which.
+        register: DescriptorRegister,
+        /// Loads it.
+        write: bool,
+    },
     /// INVD or WBINVD.
     CacheFlush(Skip),
     /// An instruction of the extension itself, or another one that guests do not have: #UD.
@@ -161,6 +171,32 @@ pub(crate) struct NestedFault {
     pub(crate) present: bool,
     /// The access was made by the page walk for a guest address, not to the address itself.
     pub(crate) in_page_table: bool,
+}
+
+/// A register that says where a descriptor table is, or a segment in one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DescriptorRegister {
+    /// The interrupt descriptor table's.
+    Idtr,
+    /// The global descriptor table's.
+    Gdtr,
+    /// The local descriptor table's.
+    Ldtr,
+    /// The task register.
+    Tr,
+}
+
+/// What else than usual leaves the guest, because somebody watches it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Watch {
+    /// Writes to CR0.
+    pub(crate) cr0: bool,
+    /// Writes to CR3.
+    pub(crate) cr3: bool,
+    /// Breakpoint instructions.
+    pub(crate) breakpoints: bool,
+    /// Accesses to descriptor table registers.
+    pub(crate) descriptors: bool,
 }
 
 /// An access to a control or debug register.
@@ -216,12 +252,16 @@ pub(crate) trait Vcpu: Send + Sized {
     fn set_rflags(&mut self, value: u64);
     /// CR0.
     fn cr0(&self) -> u64;
+    /// Sets CR0; the value was checked, and EFER goes with it.
+    fn set_cr0(&mut self, value: u64);
     /// CR2.
     fn cr2(&self) -> u64;
     /// Sets CR2.
     fn set_cr2(&mut self, value: u64);
     /// CR3.
     fn cr3(&self) -> u64;
+    /// Sets CR3, and drops the translations that were made with it unless `keep`.
+    fn set_cr3(&mut self, value: u64, keep: bool);
     /// CR4.
     fn cr4(&self) -> u64;
     /// Sets CR4; the value was checked.
@@ -234,6 +274,12 @@ pub(crate) trait Vcpu: Send + Sized {
     fn cpl(&self) -> u8;
     /// A segment register.
     fn segment(&self, name: SegmentName) -> Segment;
+    /// Loads a segment register; the value was checked.
+    fn set_segment(&mut self, name: SegmentName, segment: Segment);
+    /// Sets the privilege level.
+    fn set_cpl(&mut self, cpl: u8);
+    /// Drops the guest's translations.
+    fn drop_translations(&mut self);
     /// The task priority, CR8.
     fn cr8(&self) -> u8;
     /// Sets the task priority, CR8.
@@ -263,8 +309,20 @@ pub(crate) trait Vcpu: Send + Sized {
     fn clear_interrupt_shadow(&mut self);
     /// Whether an event is already to be delivered at the next entry.
     fn injection_pending(&self) -> bool;
+    /// The event that is to be delivered at the next entry.
+    fn pending_event(&self) -> Option<Event>;
     /// Delivers an event at the next entry.
     fn inject(&mut self, event: Event);
+    /// What leaves the guest from now on that usually does not.
+    fn watch(&mut self, what: &Watch);
+    /// Lets the guest execute the software interrupt for which it has exited.
+    fn pass_software_interrupt(&mut self);
+    /// Has writes to these model-specific registers leave the guest, besides those that do anyhow.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; it is as it was then.
+    fn watch_msrs(&mut self, msrs: &[u32]) -> Result;
     /// Asks for [`Exit::InterruptWindow`] as soon as the guest can take an interrupt; or no more.
     fn want_interrupt_window(&mut self, want: bool);
     /// Whether an NMI may be delivered now.

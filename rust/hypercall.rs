@@ -5,9 +5,9 @@
 //! A guest's VMMCALL and a tool's `IOCTL_PRIVCMD_HYPERCALL` arrive here with a [`Caller`]. What an operation means
 //! and who may ask for it is the same for both; where its arguments are read from is the caller's matter.
 //!
-//! A handler returns the hypercall's result. `ERESTART` never leaves this room: a handler that has done a part and
+//! A handler returns the hypercall's result. `ERESTART` never reaches a caller: a handler that has done a part and
 //! wants to let others go first changes its arguments to what remains and returns it. A guest then executes the
-//! instruction again, a tool's call goes on in a loop that signals can end.
+//! instruction again, a tool's call is entered again unless a signal came.
 
 pub(crate) mod caller;
 pub(crate) mod console_io;
@@ -123,23 +123,16 @@ pub(crate) fn dispatch(caller: &Caller<'_>, op: u64, args: &mut Args) -> Result<
     result
 }
 
-/// Performs a hypercall for a tool, to its end.
+/// Performs a hypercall for a tool, or the next step of one.
 ///
 /// # Errors
 ///
-/// `EINTR` if a signal that ends the tool came before the end; what was done stays done. Other signals wait, as under
-/// Xen: its libraries take `EINTR` for a failure.
-pub(crate) fn run_for_tool(caller: &Caller<'_>, op: u64, mut args: Args) -> Result<i64> {
-    loop {
-        match dispatch(caller, op, &mut args) {
-            Err(errno) if errno == ERESTART => {
-                if irq::fatal_signal_pending() {
-                    return Err(EINTR);
-                }
-                irq::cond_resched();
-            }
-            result => return result,
-        }
+/// `ERESTART` if there is more to do, for which `args` has changed; `EINTR` if a signal that ends the tool came before
+/// the end: what was done stays done. Other signals wait, as under Xen: its libraries take `EINTR` for a failure.
+pub(crate) fn step_for_tool(caller: &Caller<'_>, op: u64, args: &mut Args) -> Result<i64> {
+    match dispatch(caller, op, args) {
+        Err(errno) if errno == ERESTART && irq::fatal_signal_pending() => Err(EINTR),
+        result => result,
     }
 }
 

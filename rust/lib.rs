@@ -18,6 +18,7 @@ mod gnttab;
 mod hw;
 mod hypercall;
 mod ioreq;
+mod livepatch;
 mod mm;
 mod policy;
 mod run;
@@ -26,6 +27,7 @@ mod sys;
 mod time;
 mod trace;
 mod vlapic;
+mod vm_event;
 
 use kernel::prelude::*;
 

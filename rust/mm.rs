@@ -2,6 +2,7 @@
 
 //! Guest memory: which page stands behind a guest frame number, who holds it, and reaching it.
 
+pub(crate) mod access;
 pub(crate) mod dirty;
 pub(crate) mod frames;
 pub(crate) mod guest;

@@ -5,7 +5,9 @@
 //! ```text
 //!            +-> stopped: the state is with whoever wants it; wait until the vCPU may run
 //!            |       |
-//!            |   safe point: requests, timers, start-up IPIs
+//!            |   outside the gate: events are waited for, others run, code is changed
+//!            |       |
+//!            |   requests, timers, start-up IPIs
 //!            |       |
 //!            |   section (section.rs): preemption and interrupts off, the guest's FPU loaded
 //!            |       |   enter -> exit -> answered here (fast.rs) -> enter ...
@@ -22,6 +24,7 @@ mod fetch;
 mod guest_call;
 mod io;
 mod mmio;
+mod monitor;
 mod msr;
 mod schedule;
 mod section;
@@ -36,6 +39,7 @@ use crate::domain::hypervisor::{
     Hypervisor,
     HYPERVISOR, //
 };
+use crate::domain::monitor::Stage;
 use crate::domain::vcpu::{
     request,
     Owned,
@@ -47,19 +51,28 @@ use crate::evtchn::Upcall;
 use crate::hw::state::CpuState;
 use crate::hw::{
     Backend,
+    Exit,
     Vcpu as _, //
 };
 use crate::mm::frames::FrameCache;
 use crate::policy::cpuid::CpuPolicy;
 use crate::policy::DomainView;
-use crate::sys::irq;
-use crate::sys::sched;
+use crate::sys::page::SharedPage;
+use crate::sys::sched::{
+    self,
+    Scheduled, //
+};
 use crate::sys::thread::{
     self,
     Thread, //
 };
+use crate::sys::{
+    hold,
+    irq, //
+};
 use crate::trace;
 use crate::vlapic;
+use crate::vm_event::Want;
 use schedule::Hook;
 
 /// What a vCPU's thread is made with.
@@ -110,76 +123,167 @@ struct Running<'a, B: Backend> {
     window: bool,
     insn: fetch::Insn,
     frames: FrameCache,
+    /// What a monitor wants to hear of.
+    want: Want,
+    /// Exits are looked at for it.
+    watched: bool,
+    /// Some model-specific registers are watched.
+    watches_msrs: bool,
+    /// Where a monitor answers, if it may be looked at.
+    slot: Option<SharedPage>,
     /// The domain shuts down, and the vCPU stops when device models have done what they do for it.
     stop_later: bool,
 }
 
+/// Why the loop was left. All waiting is done by the outermost function, which is never patched: so that code can be
+/// changed whatever a vCPU waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// The vCPU must stop.
+    Stop,
+    /// It waits for an event.
+    Block,
+    /// It waits for a device model.
+    Model,
+    /// It waits for a monitor.
+    Monitor,
+    /// Somebody wants the processor, or to change code.
+    Yield,
+    /// The processor is not ours for a while: wait a moment.
+    Nap,
+}
+
+/// Milliseconds of a moment.
+const NAP_MS: u32 = 10;
+
 impl<B: Backend> thread::Run for VcpuThread<B> {
-    fn run(self) {
+    #[link_section = ".kprobes.text"]
+    fn run(&self) {
         let (Some(hypervisor), Some(vcpu)) = (HYPERVISOR.get(), self.domain.vcpu(self.id)) else {
             return;
         };
-        let mut hw = match B::Vcpu::new(self.domain.p2m.root()) {
-            Ok(hw) => hw,
-            Err(errno) => {
-                self.domain.crash(
-                    hypervisor,
-                    format_args!("vCPU {}: no hardware state: {errno:?}", self.id),
-                );
-                return;
-            }
-        };
-        let hook = Hook::new(&self.domain, vcpu);
-        sched::with(&hypervisor.notifications, &hook, || {
-            live::<B>(&hook, hypervisor, &mut hw);
-        });
+        let seat = &vcpu.seat;
+        hold::park(seat, || true);
+        if let Some(mut hw) = new_hw::<B>(&self.domain, vcpu, hypervisor) {
+            let hook = Hook::new(&self.domain, vcpu);
+            sched::with(&hypervisor.notifications, &hook, seat, || {
+                live::<B>(&hook, hypervisor, &mut hw);
+            });
+            drop_hw::<B>(hw);
+        }
+        // Who stops a thread is inside the gate and waits for its end.
+        seat.leave();
+        while !hold::should_stop() {
+            hold::park(seat, hold::should_stop);
+            seat.leave();
+        }
     }
 }
 
-/// A vCPU's life, from its thread's first run to its last.
+/// A vCPU's life, from its thread's first run to its last. Inside the gate before and after.
+#[inline(always)]
 fn live<B: Backend>(hook: &Hook<'_>, hypervisor: &'static Hypervisor, hw: &mut B::Vcpu) {
     let (domain, vcpu) = (hook.domain, hook.vcpu);
+    let seat = &vcpu.seat;
     let mut generation = 0;
     let mut entered = false;
-    while wait_until_runnable(hook, hypervisor) {
-        let mut owned = vcpu.owned().lock();
-        if !core::mem::replace(&mut entered, true) {
-            trace::first_entry(|| trace::FirstEntry {
-                domid: domain.id().into(),
-                vcpu: vcpu.id(),
-                rip: owned.state.rip,
-            });
+    loop {
+        stopped(hook, hypervisor);
+        seat.leave();
+        hold::park(seat, || may_start(domain, vcpu));
+        if hold::should_stop() {
+            break;
         }
-        run_until_stop::<B>(hook, hypervisor, &mut owned, hw, &mut generation);
+        if !started(domain, vcpu) {
+            continue;
+        }
+        let mut owned = vcpu.owned().lock();
+        let mut running = Running::<B>::begin(
+            hook,
+            hypervisor,
+            &mut owned,
+            hw,
+            &mut generation,
+            &mut entered,
+        );
+        loop {
+            match running.run() {
+                Leave::Stop => break,
+                Leave::Block => {
+                    seat.leave();
+                    hold::park(seat, || running.may_unblock());
+                }
+                Leave::Model => {
+                    seat.leave();
+                    hold::park(seat, || running.model_may_have_answered());
+                    running.end_wait_for_model();
+                }
+                Leave::Monitor => {
+                    seat.leave();
+                    hold::park(seat, || running.monitor_may_have_answered());
+                    running.end_wait_for_monitor();
+                }
+                Leave::Yield => hold::pass(seat),
+                Leave::Nap => hold::nap(seat, NAP_MS),
+            }
+        }
+        running.end();
     }
 }
 
-/// Waits, without the vCPU's state, until it may run; `false` if it never will again.
-fn wait_until_runnable(hook: &Hook<'_>, hypervisor: &Hypervisor) -> bool {
-    let (domain, vcpu) = (hook.domain, hook.vcpu);
-    loop {
-        // Who waits for the vCPU to stop finds its time stand still.
-        vcpu.runstate.stop(hook);
-        vcpu.set_stopped(true);
-        domain.vcpu_stopped(hypervisor);
-        thread::park_until(|| {
-            thread::should_stop()
-                || !domain.must_stop(vcpu)
-                || (vcpu.is_down() && vcpu.requests() & request::START != 0)
-        });
-        if thread::should_stop() {
-            return false;
-        }
-        if vcpu.take_requests(request::START) != 0 {
-            start(domain, vcpu);
-        }
-        // The other side counts its pause before it looks whether we have stopped, and we say that we have not
-        // before we look at its pause: one of us sees the other.
-        vcpu.set_stopped(false);
-        if !domain.must_stop(vcpu) {
-            return true;
+/// Makes the hardware's part of a vCPU.
+#[inline(never)]
+fn new_hw<B: Backend>(
+    domain: &Arc<Domain>,
+    vcpu: &Vcpu,
+    hypervisor: &'static Hypervisor,
+) -> Option<B::Vcpu> {
+    match B::Vcpu::new(domain.p2m.root()) {
+        Ok(hw) => Some(hw),
+        Err(errno) => {
+            domain.crash(
+                hypervisor,
+                format_args!("vCPU {}: no hardware state: {errno:?}", vcpu.id()),
+            );
+            None
         }
     }
+}
+
+/// Frees it.
+#[inline(never)]
+fn drop_hw<B: Backend>(hw: B::Vcpu) {
+    drop(hw);
+}
+
+/// The vCPU has given up its state and may not run.
+#[inline(never)]
+fn stopped(hook: &Hook<'_>, hypervisor: &Hypervisor) {
+    let (domain, vcpu) = (hook.domain, hook.vcpu);
+    // Who waits for the vCPU to stop finds its time stand still.
+    vcpu.runstate.stop(hook);
+    vcpu.set_stopped(true);
+    domain.vcpu_stopped(hypervisor);
+}
+
+/// Whether there is reason to look whether it may.
+#[inline(never)]
+fn may_start(domain: &Domain, vcpu: &Vcpu) -> bool {
+    hold::should_stop()
+        || !domain.must_stop(vcpu)
+        || (vcpu.is_down() && vcpu.requests() & request::START != 0)
+}
+
+/// Looks whether it may, and begins if so.
+#[inline(never)]
+fn started(domain: &Domain, vcpu: &Vcpu) -> bool {
+    if vcpu.take_requests(request::START) != 0 {
+        start(domain, vcpu);
+    }
+    // The other side counts its pause before it looks whether we have stopped, and we say that we have not
+    // before we look at its pause: one of us sees the other.
+    vcpu.set_stopped(false);
+    !domain.must_stop(vcpu)
 }
 
 /// Acts on what starts a vCPU that is down: a context given by hypercall, INIT, a start-up IPI.
@@ -220,70 +324,103 @@ fn end_wait(domain: &Domain, vcpu: &Vcpu) {
     vcpu.runstate.restart();
 }
 
-/// Runs the vCPU until something stops it. The state is in `owned` before and after.
-fn run_until_stop<'a, B: Backend>(
-    hook: &'a Hook<'a>,
-    hypervisor: &'static Hypervisor,
-    owned: &'a mut Owned,
-    hw: &'a mut B::Vcpu,
-    generation: &'a mut u64,
-) {
-    let (domain, vcpu) = (hook.domain, hook.vcpu);
-    if owned.changed {
-        hw.load(&owned.state);
-        hw.load_extended(&owned.extended);
-        owned.changed = false;
-        owned.device.forget();
+impl<'a, B: Backend> Running<'a, B> {
+    /// Takes the vCPU's state over, to run it.
+    #[inline(never)]
+    fn begin(
+        hook: &'a Hook<'a>,
+        hypervisor: &'static Hypervisor,
+        owned: &'a mut Owned,
+        hw: &'a mut B::Vcpu,
+        generation: &'a mut u64,
+        entered: &mut bool,
+    ) -> Self {
+        let (domain, vcpu) = (hook.domain, hook.vcpu);
+        if !core::mem::replace(entered, true) {
+            trace::first_entry(|| trace::FirstEntry {
+                domid: domain.id().into(),
+                vcpu: vcpu.id(),
+                rip: owned.state.rip,
+            });
+        }
+        if owned.changed {
+            hw.load(&owned.state);
+            hw.load_extended(&owned.extended);
+            owned.changed = false;
+            owned.device.forget();
+            owned.watched.forget();
+            domain.monitor.lock().forget(vcpu.id());
+        }
+        if !owned.device.transfer.is_idle() {
+            // Servers may have changed while nobody looked.
+            vcpu.request(request::SERVERS);
+        }
+        domain.life.lock().has_run = true;
+        let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
+        let mut running = Self {
+            hypervisor,
+            domain,
+            vcpu,
+            hook,
+            walks: domain.walks(),
+            owned,
+            hw,
+            policy: domain.policy(),
+            view: domain.view(),
+            upcall,
+            generation,
+            tsc: None,
+            lost_ticks: clock::lost_ticks(),
+            armed: None,
+            window: false,
+            insn: fetch::Insn::new(),
+            frames: FrameCache::new(),
+            want: Want::default(),
+            watched: false,
+            watches_msrs: true,
+            slot: None,
+            stop_later: false,
+        };
+        running.refresh_view();
+        running.follow_monitor();
+        running.note_paging();
+        vcpu.runstate.resume(vcpu.waits(), hook);
+        running.write_time();
+        vcpu.note_request(request::TIMER);
+        running
     }
-    if !owned.device.transfer.is_idle() {
-        // Servers may have changed while nobody looked.
-        vcpu.request(request::SERVERS);
-    }
-    domain.life.lock().has_run = true;
-    let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
-    let mut running = Running::<B> {
-        hypervisor,
-        domain,
-        vcpu,
-        hook,
-        walks: domain.walks(),
-        owned,
-        hw,
-        policy: domain.policy(),
-        view: domain.view(),
-        upcall,
-        generation,
-        tsc: None,
-        lost_ticks: clock::lost_ticks(),
-        armed: None,
-        window: false,
-        insn: fetch::Insn::new(),
-        frames: FrameCache::new(),
-        stop_later: false,
-    };
-    running.refresh_view();
-    running.note_paging();
-    vcpu.runstate.resume(vcpu.waits(), hook);
-    running.write_time();
-    vcpu.note_request(request::TIMER);
-    running.run();
-    let Running { owned, hw, .. } = running;
-    hw.save(&mut owned.state);
-    if owned.extended.accum != 0 {
-        hw.save_extended(&mut owned.extended);
+
+    /// Gives the state back.
+    #[inline(never)]
+    fn end(self) {
+        let Running { owned, hw, .. } = self;
+        hw.save(&mut owned.state);
+        if owned.extended.accum != 0 {
+            hw.save_extended(&mut owned.extended);
+        }
     }
 }
 
 impl<B: Backend> Running<'_, B> {
-    /// The loop. Returns at the safe point where the vCPU must stop.
-    fn run(&mut self) {
+    /// The loop. Returns where the vCPU must stop or wait.
+    #[inline(never)]
+    fn run(&mut self) -> Leave {
+        if self.vcpu.seat.take_missed() {
+            self.hook.given();
+        }
         loop {
-            let requests = self.vcpu.take_requests(!request::IN_SECTION);
-            if (requests & request::STOP != 0 && self.must_stop()) || thread::should_stop() {
-                return;
+            if self.vcpu.take_requests(request::PATCH) != 0 || irq::need_resched() {
+                return Leave::Yield;
+            }
+            // What comes from here on keeps the vCPU from entering the guest, and is looked at next time.
+            let requests = self
+                .vcpu
+                .take_requests(!(request::IN_SECTION | request::PATCH));
+            if (requests & request::STOP != 0 && self.must_stop()) || hold::should_stop() {
+                return Leave::Stop;
             }
             if requests & request::START != 0 && self.reset_by_ipi() {
-                return;
+                return Leave::Stop;
             }
             if requests & request::TIME != 0 {
                 self.write_time();
@@ -301,10 +438,19 @@ impl<B: Backend> Running<'_, B> {
             }
             self.notice_sleep();
             self.arm_timer();
-            irq::cond_resched();
-            if !self.owned.device.transfer.is_idle() && !self.model_answered(requests) {
-                self.wait_for_model();
+            if requests & request::MONITOR != 0 {
+                self.follow_monitor();
+            }
+            if self.owned.watched.stage != Stage::None {
+                if !self.monitor_answered(requests) && !self.poll_monitor() {
+                    self.begin_wait_for_monitor();
+                    return Leave::Monitor;
+                }
                 continue;
+            }
+            if !self.owned.device.transfer.is_idle() && !self.model_answered(requests) {
+                self.begin_wait_for_model();
+                return Leave::Model;
             }
             if self.carry_out_again() {
                 continue;
@@ -313,10 +459,20 @@ impl<B: Backend> Running<'_, B> {
                 self.deliver_injection();
             }
             if self.vcpu.waits() && !self.wait_ends() {
-                self.block();
+                return Leave::Block;
+            }
+            if self.report_interrupt() {
+                continue;
+            }
+            if self.owned.watched.steps {
+                self.step();
                 continue;
             }
             let exit = self.section();
+            if matches!(exit, Exit::Gone) {
+                // The machine suspends or reboots, or this processor goes offline: go on when that is over, or never.
+                return Leave::Nap;
+            }
             self.handle(exit);
         }
     }
@@ -331,6 +487,8 @@ impl<B: Backend> Running<'_, B> {
                     self.hw.load(&CpuState::reset());
                     self.owned.extended.reset();
                     self.owned.device.forget();
+                    self.owned.watched.forget();
+                    self.domain.monitor.lock().forget(self.vcpu.id());
                     self.owned.lapic.init(&self.vcpu.lapic);
                     self.refresh_view();
                     self.vcpu.set_down(true);
@@ -377,11 +535,10 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
-    /// Sleeps until there is something to look at: a request, of which one always comes with an event.
-    fn block(&mut self) {
-        thread::park_until(|| {
-            self.vcpu.runstate.look();
-            self.vcpu.requests() != 0 || thread::should_stop()
-        });
+    /// Whether there is something to look at: a request, of which one always comes with an event.
+    #[inline(never)]
+    fn may_unblock(&self) -> bool {
+        self.vcpu.runstate.look();
+        self.vcpu.requests() != 0 || hold::should_stop()
     }
 }

@@ -10,8 +10,11 @@ pub(crate) mod atomic;
 pub(crate) mod chardev;
 pub(crate) mod clock;
 pub(crate) mod cpu;
+pub(crate) mod debugfs;
 pub(crate) mod fpu;
+pub(crate) mod gate;
 pub(crate) mod global;
+pub(crate) mod hold;
 pub(crate) mod irq;
 pub(crate) mod irqlock;
 pub(crate) mod log;
@@ -20,8 +23,11 @@ pub(crate) mod msr;
 pub(crate) mod page;
 pub(crate) mod raw;
 pub(crate) mod sched;
+pub(crate) mod symbols;
 pub(crate) mod thread;
 pub(crate) mod timer;
+pub(crate) mod trust;
+pub(crate) mod wait;
 
 use crate::abi::errno::{
     self,

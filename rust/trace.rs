@@ -8,6 +8,8 @@
 //! `trace/oxen_events.h` says what is recorded and how it is printed.
 
 #[cfg(CONFIG_TRACEPOINTS)]
+mod branch;
+#[cfg(CONFIG_TRACEPOINTS)]
 mod raw;
 
 /// Makes a type for the arguments of each tracepoint, and the function that fires it.
@@ -29,13 +31,7 @@ macro_rules! events {
             #[cfg(CONFIG_TRACEPOINTS)]
             {
                 // SAFETY: The key is that of a tracepoint which `events.c` defines.
-                let traced = unsafe {
-                    kernel::jump_label::static_branch_unlikely!(
-                        raw::$point,
-                        kernel::bindings::tracepoint,
-                        key
-                    )
-                };
+                let traced = unsafe { branch::is_on!(raw::$point) };
                 if traced {
                     let $args { $($field),* } = args();
                     // SAFETY: Takes integers only, and may be called from any context of the kernel.
@@ -119,6 +115,24 @@ events! {
         kind: u32,
         /// The vector.
         vector: u32,
+    }
+
+    /// An action on a live patch has ended.
+    livepatch, __tracepoint_oxen_livepatch, rust_do_trace_oxen_livepatch: Livepatch {
+        /// `LIVEPATCH_ACTION_*`.
+        action: u32,
+        /// 0 or a negative error number.
+        rc: i32,
+        /// Functions that it was about.
+        functions: u32,
+        /// How long tools' calls took to end.
+        tools_ns: u64,
+        /// How long vCPUs took to come out.
+        vcpus_ns: u64,
+        /// How long the writing took.
+        write_ns: u64,
+        /// How long vCPUs were kept from running.
+        pause_ns: u64,
     }
 }
 

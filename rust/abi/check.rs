@@ -317,7 +317,7 @@ fn native_declarations_equal_linuxs() {
 #[test]
 fn native_declarations_equal_ours() {
     use super::*;
-    let mut c = includes(&["stddef.h", "oxen/runstate.h"]);
+    let mut c = includes(&["stddef.h", "oxen/runstate.h", "oxen/monitor.h"]);
     assert_layouts(&mut c, oxen::LAYOUTS);
     assert_numbers(&mut c, oxen::NUMBERS);
     let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/uapi");

@@ -7,14 +7,6 @@
 //! Without debugfs there is no file, and nothing else changes.
 
 use core::fmt;
-use core::pin::Pin;
-
-use kernel::debugfs::{
-    Dir,
-    File,
-    Writer, //
-};
-use kernel::prelude::*;
 
 use crate::domain::hypervisor::HYPERVISOR;
 use crate::domain::lifecycle::reason;
@@ -27,38 +19,33 @@ use crate::domain::{
     FIRST_RESERVED, //
 };
 use crate::sys::atomic::Ordering;
+use crate::sys::debugfs::{
+    Dir,
+    File, //
+};
 use crate::sys::irq;
 
 /// The files; dropping it removes them and waits for who is reading.
 pub(crate) struct DebugFiles {
-    _domains: Pin<KBox<File<Domains>>>,
     _dir: Dir,
 }
 
 impl DebugFiles {
     /// Makes the files.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`. That debugfs is absent or locked is none.
-    pub(crate) fn new() -> crate::abi::errno::Result<Self> {
+    pub(crate) fn new() -> Self {
         let dir = Dir::new(c"oxen");
-        let domains = KBox::pin_init(
-            dir.read_only_file(c"domains", Ok::<_, kernel::error::Error>(Domains)),
-            GFP_KERNEL,
-        )?;
-        Ok(Self {
-            _domains: domains,
-            _dir: dir,
-        })
+        dir.file::<Domains>();
+        Self { _dir: dir }
     }
 }
 
 /// The list of all domains.
 struct Domains;
 
-impl Writer for Domains {
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl File for Domains {
+    const NAME: &'static kernel::str::CStr = c"domains";
+
+    fn write(f: &mut dyn fmt::Write) -> fmt::Result {
         let Some(hypervisor) = HYPERVISOR.get() else {
             return Ok(());
         };
@@ -75,7 +62,7 @@ impl Writer for Domains {
     }
 }
 
-fn write_domain(domain: &Domain, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write_domain(domain: &Domain, f: &mut dyn fmt::Write) -> fmt::Result {
     let (paused, code, shut_down, dying) = {
         let life = domain.life.lock();
         (life.paused, life.shutting_down, life.shut_down, life.dying)
@@ -94,13 +81,15 @@ fn write_domain(domain: &Domain, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
         "domain {} serial {} state {state} pauses {paused} tot_pages {} max_pages {} \
-         grant_frames {} grants_used {pinned} grants_mapped {mapped} runstate_va {} vcpus {}",
+         grant_frames {} grants_used {pinned} grants_mapped {mapped} runstate_va {} \
+         monitor_events {} vcpus {}",
         domain.id(),
         domain.serial(),
         domain.p2m.ram_pages(),
         domain.p2m.max_pages(),
         size.nr_frames,
         if domain.walks() { "walk" } else { "once" },
+        domain.monitor.lock().events(),
         domain.vcpus().len(),
     )?;
     if let Some(code) = code {
@@ -113,7 +102,7 @@ fn write_domain(domain: &Domain, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn write_vcpu(vcpu: &Vcpu, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write_vcpu(vcpu: &Vcpu, f: &mut dyn fmt::Write) -> fmt::Result {
     let state = if vcpu.is_down() {
         "down"
     } else if vcpu.is_stopped() {

@@ -25,12 +25,12 @@ use crate::abi::errno::{
     EAGAIN,
     EEXIST,
     EFAULT, //
-    EINTR,
     EINVAL,
     ENODEV,
     ENOMEM,
     ENOTCONN,
     ENOTTY,
+    ERESTART,
 };
 use crate::abi::event_channel::StatusDetail;
 use crate::abi::evtchn_dev as abi;
@@ -48,8 +48,10 @@ use crate::evtchn::{
 };
 use crate::sys::chardev::{
     Device,
-    OpenFile, //
+    OpenFile,
+    Progress, //
 };
+use crate::sys::wait::Waiter;
 
 /// Readable.
 const EPOLLIN: u32 = 0x1;
@@ -103,7 +105,13 @@ impl Device for Evtchn {
         )?)
     }
 
-    fn ioctl(this: &Arc<Self>, _file: &OpenFile, cmd: u32, arg: usize) -> Result<i64> {
+    fn ioctl(
+        this: &Arc<Self>,
+        _file: &OpenFile,
+        cmd: u32,
+        arg: usize,
+        _progress: &mut Progress,
+    ) -> Result<i64> {
         let hypervisor = HYPERVISOR.get().ok_or(ENODEV)?;
         match cmd {
             abi::BIND_VIRQ => {
@@ -175,37 +183,39 @@ impl Device for Evtchn {
         }
     }
 
-    fn read(this: &Arc<Self>, file: &OpenFile, into: &mut UserSliceWriter) -> Result<usize> {
+    fn read(
+        this: &Arc<Self>,
+        file: &OpenFile,
+        into: &mut UserSliceWriter,
+        wait: &mut Option<Waiter>,
+    ) -> Result<usize> {
         let room = into.len() / size_of::<Port>();
         if room == 0 {
             return Err(EINVAL);
         }
         let mut batch = [0; BATCH];
         let batch = batch.get_mut(..room.min(BATCH)).ok_or(EINVAL)?;
-        loop {
-            match this.queue.take(batch) {
-                // As Linux's own device answers; Xen has no such number.
-                None => return Err(kernel::error::code::EFBIG.into()),
-                Some(0) if file.is_nonblocking() => return Err(EAGAIN),
-                Some(0) => {
-                    if this.queue.wait() {
-                        return Err(EINTR);
+        match this.queue.take(batch) {
+            // As Linux's own device answers; Xen has no such number.
+            None => Err(kernel::error::code::EFBIG.into()),
+            Some(0) if file.is_nonblocking() => Err(EAGAIN),
+            Some(0) => {
+                *wait = Some(this.queue.waiter());
+                Err(ERESTART)
+            }
+            Some(count) => {
+                let ports = batch.get(..count).ok_or(EINVAL)?;
+                for (done, port) in ports.iter().enumerate() {
+                    if into.write_slice(&port.to_ne_bytes()).is_err() {
+                        this.queue.give_back(ports.get(done..).unwrap_or(&[]));
+                        return if done == 0 {
+                            Err(EFAULT)
+                        } else {
+                            Ok(done * size_of::<Port>())
+                        };
                     }
                 }
-                Some(count) => {
-                    let ports = batch.get(..count).ok_or(EINVAL)?;
-                    for (done, port) in ports.iter().enumerate() {
-                        if into.write_slice(&port.to_ne_bytes()).is_err() {
-                            this.queue.give_back(ports.get(done..).unwrap_or(&[]));
-                            return if done == 0 {
-                                Err(EFAULT)
-                            } else {
-                                Ok(done * size_of::<Port>())
-                            };
-                        }
-                    }
-                    return Ok(count * size_of::<Port>());
-                }
+                Ok(count * size_of::<Port>())
             }
         }
     }

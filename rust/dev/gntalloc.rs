@@ -43,7 +43,8 @@ use crate::sys::chardev::{
     Device,
     Held,
     NewMapping,
-    OpenFile, //
+    OpenFile,
+    Progress, //
 };
 use crate::sys::page::{
     PageRef,
@@ -99,7 +100,13 @@ impl Device for Gntalloc {
         )?)
     }
 
-    fn ioctl(this: &Arc<Self>, _file: &OpenFile, cmd: u32, arg: usize) -> Result<i64> {
+    fn ioctl(
+        this: &Arc<Self>,
+        _file: &OpenFile,
+        cmd: u32,
+        arg: usize,
+        _progress: &mut Progress,
+    ) -> Result<i64> {
         match cmd {
             abi::GNTALLOC_ALLOC_GREF => this.grant(arg),
             abi::GNTALLOC_DEALLOC_GREF => this.give_back(arg),

@@ -63,7 +63,8 @@ use crate::sys::chardev::{
     Device,
     Held,
     NewMapping,
-    OpenFile, //
+    OpenFile,
+    Progress, //
 };
 use crate::sys::irq;
 use crate::sys::page::{
@@ -128,7 +129,13 @@ impl Device for Gntdev {
         )?)
     }
 
-    fn ioctl(this: &Arc<Self>, file: &OpenFile, cmd: u32, arg: usize) -> Result<i64> {
+    fn ioctl(
+        this: &Arc<Self>,
+        file: &OpenFile,
+        cmd: u32,
+        arg: usize,
+        _progress: &mut Progress,
+    ) -> Result<i64> {
         let hypervisor = HYPERVISOR.get().ok_or(ENODEV)?;
         match cmd {
             abi::MAP_GRANT_REF => this.name(arg),

@@ -11,7 +11,8 @@ use crate::abi::errno::{
 };
 use crate::sys::chardev::{
     Device,
-    OpenFile, //
+    OpenFile,
+    Progress, //
 };
 
 /// An open file.
@@ -26,7 +27,13 @@ impl Device for Hypercall {
         Ok(Arc::new(Self, GFP_KERNEL)?)
     }
 
-    fn ioctl(_this: &Arc<Self>, _file: &OpenFile, _cmd: u32, _arg: usize) -> Result<i64> {
+    fn ioctl(
+        _this: &Arc<Self>,
+        _file: &OpenFile,
+        _cmd: u32,
+        _arg: usize,
+        _progress: &mut Progress,
+    ) -> Result<i64> {
         Err(ENOTTY)
     }
 }

@@ -29,6 +29,7 @@ use crate::abi::errno::{
     ENOSYS,
     ENOTTY,
     EPERM,
+    ERESTART,
     ESRCH, //
 };
 use crate::abi::oxen;
@@ -45,13 +46,15 @@ use crate::domain::{
 use crate::hypercall::caller::{
     Caller,
     Origin,
+    Session,
     Width, //
 };
 use crate::hypercall::memory::Resource;
-use crate::hypercall::run_for_tool;
+use crate::hypercall::step_for_tool;
 use crate::sys::chardev::{
     Device,
-    OpenFile, //
+    OpenFile,
+    Progress, //
 };
 use crate::sys::irq;
 use crate::sys::page::PAGE_SIZE;
@@ -65,6 +68,7 @@ pub(crate) struct Privcmd {
     restricted: SetOnce<Restriction>,
     /// Owns the I/O request servers that are made through the descriptor.
     owner: ServerOwner,
+    session: Session,
 }
 
 impl Device for Privcmd {
@@ -76,19 +80,26 @@ impl Device for Privcmd {
             Self {
                 restricted: SetOnce::new(),
                 owner: ServerOwner::new(),
+                session: Session::new(),
             },
             GFP_KERNEL,
         )?)
     }
 
-    fn ioctl(this: &Arc<Self>, file: &OpenFile, cmd: u32, arg: usize) -> Result<i64> {
+    fn ioctl(
+        this: &Arc<Self>,
+        file: &OpenFile,
+        cmd: u32,
+        arg: usize,
+        progress: &mut Progress,
+    ) -> Result<i64> {
         let hypervisor = HYPERVISOR.get().ok_or(ENODEV)?;
         match cmd {
-            abi::HYPERCALL => this.hypercall(hypervisor, arg),
-            abi::MMAPBATCH_V2 => this.mmap_batch_v2(hypervisor, file, arg),
-            abi::MMAPBATCH => this.mmap_batch(hypervisor, file, arg),
+            abi::HYPERCALL => this.hypercall(hypervisor, arg, progress),
+            abi::MMAPBATCH_V2 => this.mmap_batch_v2(hypervisor, file, arg, progress),
+            abi::MMAPBATCH => this.mmap_batch(hypervisor, file, arg, progress),
             abi::MMAP_RESOURCE => this.mmap_resource(hypervisor, file, arg),
-            abi::DM_OP => this.dm_op(hypervisor, arg),
+            abi::DM_OP => this.dm_op(hypervisor, arg, progress),
             abi::RESTRICT => this.restrict(hypervisor, arg),
             oxen::GET_RUNSTATE_POLICY => this.get_runstate_policy(hypervisor, arg),
             oxen::SET_RUNSTATE_POLICY => this.set_runstate_policy(hypervisor, arg),
@@ -136,18 +147,28 @@ impl Privcmd {
             width: Width::Bits64,
             owner: Some(&self.owner),
             only,
+            session: Some(&self.session),
         }
     }
 
     /// `IOCTL_PRIVCMD_HYPERCALL`.
-    fn hypercall(&self, hypervisor: &'static Hypervisor, arg: usize) -> Result<i64> {
+    fn hypercall(
+        &self,
+        hypervisor: &'static Hypervisor,
+        arg: usize,
+        progress: &mut Progress,
+    ) -> Result<i64> {
         if self.restricted.as_ref().is_some() {
             return Err(EPERM);
         }
-        let call: abi::Hypercall = read(arg)?;
-        let [a, b, c, d, e] = call.arg;
+        let [begun, op, args @ ..] = progress;
+        if *begun == 0 {
+            let call: abi::Hypercall = read(arg)?;
+            let [a, b, c, d, e] = call.arg;
+            (*begun, *op, *args) = (1, call.op, [a, b, c, d, e, 0]);
+        }
         let caller = self.caller(hypervisor, None);
-        run_for_tool(&caller, call.op, [a, b, c, d, e, 0])
+        step_for_tool(&caller, *op, args)
     }
 
     /// `IOCTL_PRIVCMD_RESTRICT`.
@@ -168,18 +189,22 @@ impl Privcmd {
         hypervisor: &'static Hypervisor,
         file: &OpenFile,
         arg: usize,
+        progress: &mut Progress,
     ) -> Result<i64> {
-        let batch: abi::MmapBatchV2 = read(arg)?;
-        let domain = self.live_domain(hypervisor, batch.dom)?;
-        check_place(file, batch.addr, batch.num.into())?;
-        for index in 0..u64::from(batch.num) {
-            let gfn: u64 = read(element::<u64>(batch.arr, index)?)?;
-            let result = map_frame(&domain, file, batch.addr, index, batch.num.into(), gfn)?;
+        let batch = Batch::begin(progress, || {
+            let batch: abi::MmapBatchV2 = read(arg)?;
+            Ok(Batch {
+                num: batch.num.into(),
+                domid: batch.dom,
+                addr: batch.addr,
+                frames: batch.arr,
+                errors: batch.err,
+            })
+        })?;
+        batch.go_on(self, hypervisor, file, progress, |index, _, result| {
             let code = result.err().map_or(0, Errno::to_raw);
-            write(element::<i32>(batch.err, index)?, &code)?;
-            yield_now(index)?;
-        }
-        Ok(0)
+            write(element::<i32>(batch.errors, index)?, &code)
+        })
     }
 
     /// `IOCTL_PRIVCMD_MMAPBATCH`: as above, errors are bits in the frame numbers.
@@ -188,20 +213,25 @@ impl Privcmd {
         hypervisor: &'static Hypervisor,
         file: &OpenFile,
         arg: usize,
+        progress: &mut Progress,
     ) -> Result<i64> {
-        let batch: abi::MmapBatch = read(arg)?;
-        let domain = self.live_domain(hypervisor, batch.dom)?;
-        let num = u64::try_from(batch.num).map_err(|_| EINVAL)?;
-        check_place(file, batch.addr, num)?;
-        for index in 0..num {
-            let at = element::<u64>(batch.arr, index)?;
-            let gfn: u64 = read(at)?;
-            if map_frame(&domain, file, batch.addr, index, num, gfn)?.is_err() {
+        let batch = Batch::begin(progress, || {
+            let batch: abi::MmapBatch = read(arg)?;
+            Ok(Batch {
+                num: u64::try_from(batch.num).map_err(|_| EINVAL)?,
+                domid: batch.dom,
+                addr: batch.addr,
+                frames: batch.arr,
+                errors: 0,
+            })
+        })?;
+        batch.go_on(self, hypervisor, file, progress, |index, gfn, result| {
+            if result.is_err() {
+                let at = element::<u64>(batch.frames, index)?;
                 write(at, &(gfn | abi::MMAPBATCH_MFN_ERROR))?;
             }
-            yield_now(index)?;
-        }
-        Ok(0)
+            Ok(())
+        })
     }
 
     /// `IOCTL_PRIVCMD_MMAP_RESOURCE`: tells how many frames a resource has, or puts some into a mapping of this file.
@@ -287,27 +317,99 @@ impl Privcmd {
     }
 
     /// `IOCTL_PRIVCMD_DM_OP`.
-    fn dm_op(&self, hypervisor: &'static Hypervisor, arg: usize) -> Result<i64> {
-        let op: abi::DmOp = read(arg)?;
-        self.may_touch(op.dom)?;
-        // How libxendevicemodel asks whether there is this ioctl.
-        if op.num == 0 {
-            return Ok(0);
-        }
-        if op.num > abi::DM_OP_MAX_NUM {
-            return Err(E2BIG);
-        }
-        for index in 0..op.num {
-            let buf: abi::DmOpBuf = read(element::<abi::DmOpBuf>(op.ubufs, index.into())?)?;
-            if buf.size > abi::DM_OP_BUF_MAX_SIZE {
+    fn dm_op(
+        &self,
+        hypervisor: &'static Hypervisor,
+        arg: usize,
+        progress: &mut Progress,
+    ) -> Result<i64> {
+        let [begun, _, args @ ..] = progress;
+        if *begun == 0 {
+            let op: abi::DmOp = read(arg)?;
+            self.may_touch(op.dom)?;
+            // How libxendevicemodel asks whether there is this ioctl.
+            if op.num == 0 {
+                return Ok(0);
+            }
+            if op.num > abi::DM_OP_MAX_NUM {
                 return Err(E2BIG);
             }
+            for index in 0..op.num {
+                let buf: abi::DmOpBuf = read(element::<abi::DmOpBuf>(op.ubufs, index.into())?)?;
+                if buf.size > abi::DM_OP_BUF_MAX_SIZE {
+                    return Err(E2BIG);
+                }
+            }
+            // The buffers have the layout of the hypercall's own.
+            (*begun, *args) = (1, [op.dom.into(), op.num.into(), op.ubufs, 0, 0, 0]);
         }
-        // The buffers have the layout of the hypercall's own.
         let only = self.restricted.as_ref().map(Restriction::identity);
         let caller = self.caller(hypervisor, only.transpose()?);
-        let args = [op.dom.into(), op.num.into(), op.ubufs, 0, 0, 0];
-        run_for_tool(&caller, crate::abi::xen::DM_OP.into(), args)
+        step_for_tool(&caller, crate::abi::xen::DM_OP.into(), args)
+    }
+}
+
+/// Frames that one step of a batch maps.
+const STEP: u64 = 64;
+
+/// What is asked of a batch, read once.
+#[derive(Clone, Copy)]
+struct Batch {
+    num: u64,
+    domid: u16,
+    addr: u64,
+    frames: u64,
+    errors: u64,
+}
+
+impl Batch {
+    /// Reads what is asked, unless that was done for an earlier step.
+    fn begin(progress: &mut Progress, read: impl FnOnce() -> Result<Self>) -> Result<Self> {
+        let [begun, _, num, domid, addr, frames, errors, _] = progress;
+        if *begun == 0 {
+            let batch = read()?;
+            *begun = 1;
+            *num = batch.num;
+            *domid = batch.domid.into();
+            *addr = batch.addr;
+            *frames = batch.frames;
+            *errors = batch.errors;
+        }
+        Ok(Self {
+            num: *num,
+            // CAST: It was such a number.
+            domid: *domid as u16,
+            addr: *addr,
+            frames: *frames,
+            errors: *errors,
+        })
+    }
+
+    /// Maps the next frames; `report` gets each frame's place, number and result.
+    fn go_on(
+        &self,
+        privcmd: &Privcmd,
+        hypervisor: &'static Hypervisor,
+        file: &OpenFile,
+        progress: &mut Progress,
+        mut report: impl FnMut(u64, u64, Result) -> Result,
+    ) -> Result<i64> {
+        let domain = privcmd.live_domain(hypervisor, self.domid)?;
+        check_place(file, self.addr, self.num)?;
+        let [_, done, ..] = progress;
+        let end = self.num.min(done.saturating_add(STEP));
+        for index in *done..end {
+            let gfn: u64 = read(element::<u64>(self.frames, index)?)?;
+            let result = map_frame(&domain, file, self.addr, index, self.num, gfn)?;
+            report(index, gfn, result)?;
+        }
+        *done = end;
+        match end < self.num {
+            // What has been mapped is in the way of the next call at the same place.
+            true if irq::fatal_signal_pending() => Err(EINTR),
+            true => Err(ERESTART),
+            false => Ok(0),
+        }
     }
 }
 

@@ -30,6 +30,10 @@ use crate::sys::alloc::{
     KVec,
     GFP_KERNEL, //
 };
+use crate::sys::wait::{
+    WaitWord,
+    Waiter, //
+};
 
 /// Ports by consumer.
 #[pin_data]
@@ -90,6 +94,9 @@ pub(crate) struct Queue {
     /// Woken when an event arrives.
     #[pin]
     pub(crate) arrived: PollCondVar,
+    /// Not 0 while there is something to read.
+    #[pin]
+    readable: WaitWord,
 }
 
 struct Ring {
@@ -112,6 +119,7 @@ impl Queue {
                 "oxen::Queue"
             ),
             arrived <- new_poll_condvar!("oxen::Queue::arrived"),
+            readable <- WaitWord::new(),
         })
     }
 
@@ -165,6 +173,7 @@ impl Queue {
             } else {
                 ring.overflow = true;
             }
+            self.readable.set(1);
         }
         self.arrived.notify_all();
     }
@@ -181,6 +190,9 @@ impl Queue {
         }
         ring.first = ring.index(count);
         ring.len -= count;
+        if ring.len == 0 {
+            self.readable.set(0);
+        }
         Some(count)
     }
 
@@ -191,7 +203,7 @@ impl Queue {
             // Taking them made the room, and masked ports do not come again meanwhile.
             if ring.len >= ring.slots.len() {
                 ring.overflow = true;
-                return;
+                break;
             }
             ring.first = ring.index(ring.slots.len() - 1);
             ring.len += 1;
@@ -200,17 +212,12 @@ impl Queue {
                 *slot = *port;
             }
         }
+        self.readable.set(1);
     }
 
-    /// Waits until an event has arrived. Returns whether a signal came instead.
-    pub(crate) fn wait(&self) -> bool {
-        let mut ring = self.ring.lock();
-        while ring.len == 0 && !ring.overflow {
-            if self.arrived.wait_interruptible(&mut ring) {
-                return true;
-            }
-        }
-        false
+    /// What to wait for until an event has arrived, as long as the queue is there.
+    pub(crate) fn waiter(&self) -> Waiter {
+        self.readable.waiter()
     }
 
     /// Whether events wait, and whether some were lost.
@@ -225,6 +232,7 @@ impl Queue {
         ring.first = 0;
         ring.len = 0;
         ring.overflow = false;
+        self.readable.set(0);
     }
 }
 

@@ -415,11 +415,15 @@ impl topology::Domains for Hypervisor {
                     }
                 }
             }
-            // Nothing consumes these yet.
             Delivery::Xen {
                 consumer: Consumer::VmEvent,
-                ..
-            } => {}
+                vcpu,
+                port,
+            } => {
+                if let Ok(domain) = self.domain(domid) {
+                    domain.monitor_notified(vcpu, port);
+                }
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::abi::errno::{
     ESRCH, //
 };
 use crate::abi::hvm::params;
+use crate::abi::vm_event::EmulReadData;
 use crate::evtchn::{
     topology,
     Closer,
@@ -60,10 +61,29 @@ pub(crate) struct DeviceAccess {
     pub(crate) given_up: Option<GivenUp>,
 }
 
+/// How an instruction is carried out again, as far as a monitor has a say in it.
+#[derive(Clone, Copy)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each vCPU, and what is given up must not depend on memory"
+)]
+pub(crate) enum Again {
+    /// As any other.
+    Checked,
+    /// Without a look at the rights of pages.
+    Unchecked,
+    /// The same, and what it writes is dropped.
+    WithoutWrites,
+    /// The same, and this is what it reads.
+    WithReads(EmulReadData),
+}
+
 /// An instruction that is to be carried out again.
 pub(crate) struct GivenUp {
     /// Why it left the guest.
     pub(crate) exit: Exit,
+    /// How it is to be carried out.
+    pub(crate) again: Again,
     /// Its bytes, as they were then.
     pub(crate) bytes: [u8; 15],
     /// How many they are.

@@ -16,6 +16,7 @@ use super::Domain;
 use crate::abi::errno::{
     Result,
     EINVAL,
+    ERESTART,
     ESRCH, //
 };
 use crate::evtchn::topology;
@@ -63,6 +64,8 @@ pub(crate) struct Life {
     pub(crate) shut_down: bool,
     /// It is being destroyed. It never runs again.
     pub(crate) dying: bool,
+    /// Nothing uses it any more; its memory from this guest frame on is still to be given back.
+    given_back: Option<u64>,
     /// A vCPU of it has run.
     pub(crate) has_run: bool,
     /// It was unpaused for the first time: its creator has finished it.
@@ -77,6 +80,7 @@ impl Life {
             shutting_down: None,
             shut_down: false,
             dying: false,
+            given_back: None,
             has_run: false,
             created: false,
         }
@@ -318,15 +322,44 @@ impl Domain {
     }
 
     /// Ends the domain (`XEN_DOMCTL_destroydomain`): stops it for good, and gives back all that it has. What others
-    /// still hold of it (mapped pages) they keep until they let go.
+    /// still hold of it (mapped pages) they keep until they let go. A large domain takes several calls; whoever calls
+    /// goes on where another stopped.
     ///
     /// # Errors
     ///
-    /// `ESRCH` if that was done before.
+    /// `ERESTART` if there is more to do, `ESRCH` if that was done before or another call is just stopping it.
     pub(crate) fn destroy(self: &Arc<Self>, hypervisor: &Hypervisor) -> Result {
+        self.stop_for_good(hypervisor)?;
+        {
+            let _control = self.control().lock();
+            let gfn = self.life.lock().given_back.ok_or(ESRCH)?;
+            let next = self.p2m.relinquish(gfn);
+            self.life.lock().given_back = next;
+            if next.is_some() {
+                return Err(ERESTART);
+            }
+        }
+        hypervisor.forget(self);
+        trace::domain_event(self.id(), DomainEvent::Destroyed, 0);
+        hypervisor.raise_virq(VIRQ_DOM_EXC);
+        Ok(())
+    }
+
+    /// Ends the domain in one call, for one that nobody has used yet.
+    pub(crate) fn destroy_whole(self: &Arc<Self>, hypervisor: &Hypervisor) {
+        while self.destroy(hypervisor) == Err(ERESTART) {
+            crate::sys::irq::cond_resched();
+        }
+    }
+
+    /// Stops the domain, and takes back what it has but its memory, unless that was done.
+    fn stop_for_good(self: &Arc<Self>, hypervisor: &Hypervisor) -> Result {
         let mut control = self.control().lock();
         {
             let mut life = self.life.lock();
+            if life.given_back.is_some() {
+                return Ok(());
+            }
             if life.dying {
                 return Err(ESRCH);
             }
@@ -349,13 +382,11 @@ impl Domain {
                 false
             });
         }
+        self.disable_monitor(hypervisor);
         self.end_servers();
         hypervisor.abandon_servers_by(self);
         hypervisor.release_grants(self);
-        self.p2m.relinquish();
-        hypervisor.forget(self);
-        trace::domain_event(self.id(), DomainEvent::Destroyed, 0);
-        hypervisor.raise_virq(VIRQ_DOM_EXC);
+        self.life.lock().given_back = Some(0);
         Ok(())
     }
 }

@@ -29,6 +29,7 @@ use pin_init::{
 
 use super::ioreq::DeviceAccess;
 pub(crate) use super::ipi::Injection;
+use super::monitor::Watched;
 use super::runstate::VcpuRunstate;
 use crate::abi::errno::{
     Result,
@@ -51,6 +52,7 @@ use crate::sys::atomic::{
     Ordering, //
 };
 use crate::sys::cpu;
+use crate::sys::gate::Seat;
 use crate::sys::thread::TaskRef;
 use crate::sys::timer::{
     Fired,
@@ -83,6 +85,12 @@ pub(crate) mod request {
     pub(crate) const SERVERS: u32 = 1 << 6;
     /// A tool has an event for the vCPU.
     pub(crate) const INJECT: u32 = 1 << 7;
+    /// The domain's monitor has come or gone, or wants to hear of something else.
+    pub(crate) const MONITOR: u32 = 1 << 8;
+    /// Code is about to be changed: go outside.
+    pub(crate) const PATCH: u32 = 1 << 9;
+    /// The domain's monitor has answered.
+    pub(crate) const ANSWER: u32 = 1 << 10;
     /// What may end a wait for an event. The others stop or disturb the thread, and the guest does not notice.
     pub(crate) const ENDS_WAIT: u32 = EVENT | TIMER | START | INJECT;
     /// Work that the section can do itself, without leaving it.
@@ -137,12 +145,16 @@ pub(crate) struct Owned {
     pub(crate) walked_time_version: Version,
     /// The instruction that waits for device models.
     pub(crate) device: DeviceAccess,
+    /// The event that waits for a monitor.
+    pub(crate) watched: Watched,
 }
 
 /// What other threads may know and do.
 #[pin_data]
 pub(crate) struct Vcpu {
     id: u32,
+    /// Whether the thread is inside the gate of live patching.
+    pub(crate) seat: Seat,
     requests: AtomicU32,
     /// The processor of a thread that is in a section, or -1.
     running_on: AtomicI32,
@@ -171,6 +183,8 @@ pub(crate) struct Vcpu {
     pub(crate) upcall_vector: AtomicU32,
     /// A hypercall of the vCPU has given memory back.
     invalidate: AtomicBool,
+    /// The guest asks a monitor to look at it.
+    guest_request: AtomicBool,
     /// An event that a tool has for the vCPU.
     #[pin]
     injection: SpinLock<Option<Injection>>,
@@ -234,10 +248,12 @@ impl Vcpu {
             view: VcpuView::new(id),
             time_version: Version::default(),
             device: DeviceAccess::new(),
+            watched: Watched::new(),
             walked_time_version: Version::default(),
         };
         pin_init!(Self {
             id,
+            seat: Seat::new(),
             requests: AtomicU32::new(0),
             running_on: AtomicI32::new(-1),
             pause_count: AtomicU32::new(0),
@@ -252,6 +268,7 @@ impl Vcpu {
             upcall_epoch: UpcallEpoch::new(),
             upcall_vector: AtomicU32::new(0),
             invalidate: AtomicBool::new(false),
+            guest_request: AtomicBool::new(false),
             injection <- new_spinlock!(None, "oxen::Vcpu::injection"),
             timers <- new_spinlock!(VcpuTimer::new(), "oxen::Vcpu::timers"),
             tsc_offset: AtomicU64::new(0),
@@ -273,6 +290,7 @@ impl Vcpu {
     }
 
     /// The architectural state. The thread holds it while the vCPU may run.
+    #[inline(always)]
     pub(crate) fn owned(&self) -> &Mutex<Owned> {
         &self.owned
     }
@@ -298,7 +316,7 @@ impl Vcpu {
     }
 
     /// Wakes the thread if it sleeps.
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(task) = self.task.as_ref() {
             task.wake();
         }
@@ -454,6 +472,17 @@ impl Vcpu {
     /// For the thread: whether that is so.
     pub(crate) fn take_invalidate(&self) -> bool {
         self.invalidate.load(Ordering::Relaxed) && self.invalidate.swap(false, Ordering::Relaxed)
+    }
+
+    /// For a hypercall of this vCPU: it asks a monitor to look at it.
+    pub(crate) fn ask_monitor(&self) {
+        self.guest_request.store(true, Ordering::Relaxed);
+    }
+
+    /// For the thread: whether that is so.
+    pub(crate) fn take_guest_request(&self) -> bool {
+        self.guest_request.load(Ordering::Relaxed)
+            && self.guest_request.swap(false, Ordering::Relaxed)
     }
 
     /// For the thread: takes that event.

@@ -106,6 +106,7 @@ pub(crate) enum Access {
 
 impl Access {
     /// Returns whether memory is written.
+    #[cfg(any(test, fuzzing))]
     pub(crate) const fn writes(self) -> bool {
         !matches!(self, Access::Read)
     }
@@ -415,6 +416,11 @@ pub(crate) trait Ops: System + Fpu {
     fn has(&self, feature: Feature) -> bool {
         let _ = feature;
         true
+    }
+
+    /// Returns how many iterations of a repeated string instruction may be executed in one call, at least one.
+    fn iterations(&self) -> u32 {
+        super::string::BATCH
     }
 
     /// Returns the number of bits of a linear address: 48, or 57 with CR4.LA57.

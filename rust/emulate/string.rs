@@ -46,7 +46,7 @@ use super::{
     Vendor, //
 };
 
-/// Iterations in one call.
+/// Iterations in one call, if nobody wants fewer.
 pub(crate) const BATCH: u32 = 64;
 
 /// Executes 6C to 6F, A4 to A7 and AA to AF.
@@ -69,7 +69,11 @@ pub(crate) fn string<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
     let compares = matches!(cx.insn.opcode, 0xa6 | 0xa7 | 0xae | 0xaf);
     let counter = Register::low(Gpr::RCX, cx.insn.address_size.into());
     // A single-stepping guest gets its trap after each iteration.
-    let batch = if ops.rflags() & TF != 0 { 1 } else { BATCH };
+    let batch = if ops.rflags() & TF != 0 {
+        1
+    } else {
+        ops.iterations()
+    };
     for _ in 0..batch {
         let left = counter.get(ops);
         if left == 0 {

@@ -10,6 +10,7 @@ use super::{
         Ports, //
     },
     types::{
+        Delivery,
         DomId,
         Port, //
     },
@@ -108,7 +109,8 @@ impl Ports {
         // Both ends in one domain: nobody else has to be asked.
         match peer {
             Some(peer) if peer.domid == self.domid => {
-                self.peer_closed(peer.port, self.domid, port);
+                // What the hypervisor consumes is connected to another domain.
+                let _ = self.peer_closed(peer.port, self.domid, port);
                 Ok(None)
             }
             peer => Ok(peer),
@@ -116,17 +118,26 @@ impl Ports {
     }
 
     /// Makes a port wait for its former partner again, if it is still connected to `remote_port`
-    /// there.
-    pub(crate) fn peer_closed(&mut self, port: Port, remote: DomId, remote_port: Port) {
+    /// there. Whoever in the hypervisor consumes the port is to be told, as of an event: it may wait
+    /// for one that nobody will send now.
+    pub(crate) fn peer_closed(&mut self, port: Port, remote: DomId, remote_port: Port) -> Delivery {
         let connected = State::Interdomain {
             remote,
             port: remote_port,
         };
 
-        if let Some(channel) = self.table.get_mut(port) {
-            if channel.state == connected {
+        match self.table.get_mut(port) {
+            Some(channel) if channel.state == connected => {
                 channel.state = State::Unbound { remote };
+                channel
+                    .consumer
+                    .map_or(Delivery::None, |consumer| Delivery::Xen {
+                        consumer,
+                        vcpu: channel.vcpu,
+                        port,
+                    })
             }
+            _ => Delivery::None,
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     close::{
         Closer,
         Garbage,
+        Peer,
         Step, //
     },
     ports::Ports,
@@ -107,7 +108,7 @@ pub(crate) fn bind_interdomain(
         }
         Err(error) => {
             // Only if the mutex was not held; leave no half of a channel behind all the same.
-            domains.with(remote, |ports| ports.peer_closed(remote_port, local, port))?;
+            let _ = domains.with(remote, |ports| ports.peer_closed(remote_port, local, port))?;
             Err(error)
         }
     }
@@ -122,12 +123,19 @@ pub(crate) fn close(domains: &impl Domains, domid: DomId, port: Port, closer: Cl
     let peer = domains.with(domid, |ports| ports.close(port, closer))??;
 
     if let Some(peer) = peer {
-        // The other domain may be gone.
-        let _ = domains.with(peer.domid, |ports| {
-            ports.peer_closed(peer.port, domid, peer.closed)
-        });
+        tell(domains, domid, peer);
     }
     Ok(())
+}
+
+/// Tells the other end of a channel that domain `domid` has closed its own.
+fn tell(domains: &impl Domains, domid: DomId, peer: Peer) {
+    // The other domain may be gone.
+    if let Ok(delivery) = domains.with(peer.domid, |ports| {
+        ports.peer_closed(peer.port, domid, peer.closed)
+    }) {
+        domains.deliver(peer.domid, delivery);
+    }
 }
 
 /// Closes ports until all are closed or `preempt` says that it is time to do something else.
@@ -141,11 +149,7 @@ fn close_all(
         match domains.with(domid, |ports| ports.step(closer))? {
             Step::Done => return Ok(()),
             Step::More(None) => {}
-            Step::More(Some(peer)) => {
-                let _ = domains.with(peer.domid, |ports| {
-                    ports.peer_closed(peer.port, domid, peer.closed)
-                });
-            }
+            Step::More(Some(peer)) => tell(domains, domid, peer),
         }
         if preempt() {
             return Err(ERESTART);

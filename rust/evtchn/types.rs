@@ -64,7 +64,6 @@ const _: () = assert!(xen::LAYOUT_64.nr_channels == Width::Bits64.ports() as usi
 
 /// Who in the hypervisor receives the events of a port that the guest cannot use itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "I/O request servers, vm_event"))]
 pub(crate) enum Consumer {
     /// A vCPU that waits for an ioreq server.
     Ioreq,

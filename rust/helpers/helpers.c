@@ -12,19 +12,15 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/moduleparam.h>
-#include <linux/buildid.h>
 #include <linux/preempt.h>
 #include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/seq_file.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
-#include <linux/string.h>
-#include <linux/syscore_ops.h>
-#include <linux/sysfs.h>
 #include <linux/tick.h>
 #include <linux/topology.h>
 #include <linux/vmstat.h>
@@ -156,19 +152,9 @@ void oxen_cond_resched(void)
 	cond_resched();
 }
 
-u32 oxen_cpu_id(void)
-{
-	return raw_smp_processor_id();
-}
-
 void oxen_rcu_virt_note_context_switch(void)
 {
 	rcu_note_context_switch(false);
-}
-
-bool oxen_current_is_runnable(void)
-{
-	return task_is_runnable(current);
 }
 
 void oxen_raw_spin_init(struct raw_spinlock *lock, const char *name, struct lock_class_key *key)
@@ -261,55 +247,6 @@ void oxen_cpuhp_remove(s32 state)
 	cpuhp_remove_state(state);
 }
 
-/* Called with interrupts off on the last processor that is running. */
-static void (*syscore_stop)(void);
-static void (*syscore_start)(void);
-
-static int oxen_syscore_suspend(void *data)
-{
-	syscore_stop();
-	return 0;
-}
-
-static void oxen_syscore_resume(void *data)
-{
-	syscore_start();
-}
-
-/* Every processor must be out of host mode before firmware or a new kernel takes over. */
-static void oxen_shutdown_one(void *unused)
-{
-	syscore_stop();
-}
-
-static void oxen_syscore_shutdown(void *data)
-{
-	on_each_cpu(oxen_shutdown_one, NULL, 1);
-}
-
-static const struct syscore_ops oxen_syscore_ops = {
-	.suspend = oxen_syscore_suspend,
-	.resume = oxen_syscore_resume,
-	.shutdown = oxen_syscore_shutdown,
-};
-
-static struct syscore oxen_syscore = {
-	.ops = &oxen_syscore_ops,
-};
-
-s32 oxen_syscore_register(void (*stop)(void), void (*start)(void))
-{
-	syscore_stop = stop;
-	syscore_start = start;
-	register_syscore(&oxen_syscore);
-	return 0;
-}
-
-void oxen_syscore_unregister(void)
-{
-	unregister_syscore(&oxen_syscore);
-}
-
 void oxen_kick_cpu(u32 cpu)
 {
 	/*
@@ -345,18 +282,6 @@ void oxen_cpumask_clear(struct cpumask *mask, u32 cpu)
 	cpumask_clear_cpu(cpu, mask);
 }
 
-static void oxen_ipi_nothing(void *unused)
-{
-}
-
-void oxen_ipi_wait(const struct cpumask *mask)
-{
-	smp_mb();
-	preempt_disable();
-	smp_call_function_many(mask, oxen_ipi_nothing, NULL, true);
-	preempt_enable();
-}
-
 s32 oxen_call_on_cpu(u32 cpu, void (*func)(void *), void *arg)
 {
 	return smp_call_function_single(cpu, func, arg, true);
@@ -370,16 +295,6 @@ bool oxen_boot_cpu_has(u32 feature)
 u32 oxen_tsc_khz(void)
 {
 	return tsc_khz;
-}
-
-s32 oxen_rdmsr_safe(u32 msr, u64 *value)
-{
-	return rdmsrq_safe(msr, value);
-}
-
-s32 oxen_wrmsr_safe(u32 msr, u64 value)
-{
-	return wrmsrq_safe(msr, value);
 }
 
 u64 oxen_host_dr7(void)
@@ -415,11 +330,6 @@ bool oxen_cpu_has_v_spec_ctrl(void)
 bool oxen_cpu_has_vmcbclean(void)
 {
 	return boot_cpu_has(X86_FEATURE_VMCBCLEAN);
-}
-
-bool oxen_cpu_has_bp_spec_reduce(void)
-{
-	return boot_cpu_has(X86_FEATURE_SRSO_BP_SPEC_REDUCE);
 }
 
 /*
@@ -459,11 +369,6 @@ s32 oxen_kthread_stop(struct task_struct *task)
 	return kthread_stop(task);
 }
 
-bool oxen_kthread_should_stop(void)
-{
-	return kthread_should_stop();
-}
-
 void oxen_get_task(struct task_struct *task)
 {
 	get_task_struct(task);
@@ -477,21 +382,6 @@ void oxen_put_task(struct task_struct *task)
 void oxen_wake(struct task_struct *task)
 {
 	wake_up_process(task);
-}
-
-void oxen_park_begin(void)
-{
-	set_current_state(TASK_IDLE);
-}
-
-void oxen_park_schedule(void)
-{
-	schedule();
-}
-
-void oxen_park_end(void)
-{
-	__set_current_state(TASK_RUNNING);
 }
 
 bool oxen_fatal_signal_pending(void)
@@ -527,30 +417,6 @@ s32 oxen_task_set_cpus(struct task_struct *task, const u64 *words, u32 nr)
 
 /* Timers and clocks. */
 
-struct oxen_hrtimer {
-	struct hrtimer timer;
-	void (*fired)(struct hrtimer *timer);
-};
-
-u32 oxen_hrtimer_size(void)
-{
-	return sizeof(struct oxen_hrtimer);
-}
-
-static enum hrtimer_restart oxen_hrtimer_fired(struct hrtimer *timer)
-{
-	container_of(timer, struct oxen_hrtimer, timer)->fired(timer);
-	return HRTIMER_NORESTART;
-}
-
-void oxen_hrtimer_init(struct hrtimer *timer, void (*fired)(struct hrtimer *timer))
-{
-	struct oxen_hrtimer *own = container_of(timer, struct oxen_hrtimer, timer);
-
-	own->fired = fired;
-	hrtimer_setup(timer, oxen_hrtimer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
-}
-
 void oxen_hrtimer_start(struct hrtimer *timer, u64 delta_ns)
 {
 	hrtimer_start(timer, ns_to_ktime(delta_ns), HRTIMER_MODE_REL_HARD);
@@ -571,31 +437,9 @@ u64 oxen_wallclock_ns(void)
 	return ktime_get_real_ns();
 }
 
-/* Devices and mappings. */
+/* Devices and mappings; the operations are in fixed.c. */
 
-static vm_fault_t oxen_vma_fault(struct vm_fault *vmf)
-{
-	/* Pages are put in when the ioctl asks for them, never on demand. */
-	return VM_FAULT_SIGBUS;
-}
-
-static const struct vm_operations_struct oxen_vm_ops = {
-	.fault = oxen_vma_fault,
-};
-
-/*
- * Anonymous-like memory for hypercall buffers: a page when it is first touched. The reference goes
- * to the page table with the page.
- */
-static vm_fault_t oxen_vma_fault_zero(struct vm_fault *vmf)
-{
-	vmf->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	return vmf->page ? 0 : VM_FAULT_OOM;
-}
-
-static const struct vm_operations_struct oxen_vm_ops_zero = {
-	.fault = oxen_vma_fault_zero,
-};
+extern const struct vm_operations_struct oxen_vm_ops, oxen_vm_ops_zero, oxen_vm_ops_held;
 
 s32 oxen_vma_prepare(struct vm_area_struct *vma, bool lazy)
 {
@@ -607,26 +451,6 @@ s32 oxen_vma_prepare(struct vm_area_struct *vma, bool lazy)
 }
 
 /* Pages that a mapping has from its beginning, and what it holds with them. */
-
-static void oxen_vma_open_held(struct vm_area_struct *vma)
-{
-	struct oxen_held *held = vma->vm_private_data;
-
-	held->get(held);
-}
-
-static void oxen_vma_close_held(struct vm_area_struct *vma)
-{
-	struct oxen_held *held = vma->vm_private_data;
-
-	held->put(held);
-}
-
-static const struct vm_operations_struct oxen_vm_ops_held = {
-	.open = oxen_vma_open_held,
-	.close = oxen_vma_close_held,
-	.fault = oxen_vma_fault,
-};
 
 void oxen_vma_prepare_held(struct vm_area_struct *vma)
 {
@@ -730,50 +554,11 @@ void oxen_module_put(void)
 	module_put(THIS_MODULE);
 }
 
-const u8 *oxen_build_id(u32 *len)
+/* Text for readers of debugfs. */
+
+void oxen_seq_write(struct seq_file *file, const u8 *text, u64 len)
 {
-#ifdef CONFIG_STACKTRACE_BUILD_ID
-	*len = BUILD_ID_SIZE_MAX;
-	return THIS_MODULE->build_id;
-#else
-	*len = 0;
-	return NULL;
-#endif
-}
-
-/* The kernel crate's parameters are integers only, and not to be seen in sysfs. */
-
-static bool runstate_walks;
-
-static int runstate_va_set(const char *text, const struct kernel_param *param)
-{
-	if (sysfs_streq(text, "once"))
-		WRITE_ONCE(runstate_walks, false);
-	else if (sysfs_streq(text, "walk"))
-		WRITE_ONCE(runstate_walks, true);
-	else
-		return -EINVAL;
-	return 0;
-}
-
-static int runstate_va_get(char *text, const struct kernel_param *param)
-{
-	return sysfs_emit(text, "%s\n", READ_ONCE(runstate_walks) ? "walk" : "once");
-}
-
-static const struct kernel_param_ops runstate_va_ops = {
-	.set = runstate_va_set,
-	.get = runstate_va_get,
-};
-
-module_param_cb(runstate_va, &runstate_va_ops, NULL, 0644);
-MODULE_PARM_DESC(runstate_va,
-		 "When new domains' runstate and time areas given by linear address are translated: "
-		 "once, when they are registered (default), or walk, at each update as Xen does");
-
-bool oxen_param_runstate_walks(void)
-{
-	return READ_ONCE(runstate_walks);
+	seq_write(file, text, len);
 }
 
 /* The log. */

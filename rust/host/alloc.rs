@@ -71,6 +71,12 @@ impl<T> KVec<T> {
     }
 }
 
+impl<T: core::fmt::Debug> core::fmt::Debug for KVec<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl<T> Deref for KVec<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {

@@ -4,4 +4,6 @@
 
 pub(crate) mod alloc;
 pub(crate) mod atomic;
+#[path = "../sys/gate.rs"]
+pub(crate) mod gate;
 pub(crate) mod page;

@@ -3,6 +3,11 @@
 //! The format of AMD's nested page tables, with the p2m type in bits that the processor ignores.
 //!
 //! APM volume 2, 15.25: the long mode page table format; every access of a guest counts as a user access.
+//!
+//! A page may be there without the processor being allowed to use it, because a monitor has taken the rights: what
+//! says that an entry owns a page is its type ([`Entry::present`]), not the processor's bit.
+
+use super::rights::Rights;
 
 /// What a guest frame number stands for. Names and meanings are Xen's (`p2m_type_t`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,8 +85,12 @@ const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
 const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const NO_EXECUTE: u64 = 1 << 63;
 const TYPE_SHIFT: u32 = 52;
 const TYPE_MASK: u64 = 0xf;
+/// The low three bits of the rights; the fourth is at [`RIGHTS_HIGH`].
+const RIGHTS_LOW: u32 = 9;
+const RIGHTS_HIGH: u32 = 56;
 
 /// Levels of the tables; level 0 maps 4 KiB, level 1 maps 2 MiB.
 pub(crate) const LEVELS: u32 = 4;
@@ -91,7 +100,7 @@ pub(crate) const ENTRIES: usize = 512;
 pub(crate) const MAX_GFN: u64 = 1 << 36;
 
 /// An entry of the tables.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Entry(pub(crate) u64);
 
 impl Entry {
@@ -104,13 +113,30 @@ impl Entry {
     }
 
     /// Maps `mfn` (of a 2 MiB block if `large`). Accessed and dirty are set so that the processor need not.
-    pub(crate) const fn leaf(mfn: u64, ty: P2mType, large: bool, encryption: u64) -> Self {
+    ///
+    /// The processor may do what both the type and the rights allow.
+    pub(crate) const fn leaf(
+        mfn: u64,
+        ty: P2mType,
+        rights: Rights,
+        large: bool,
+        encryption: u64,
+    ) -> Self {
+        let number = rights as u64;
         let mut bits = (mfn << 12) & ADDRESS | encryption | (ty as u64) << TYPE_SHIFT;
+        bits |= (number & 7) << RIGHTS_LOW | (number >> 3) << RIGHTS_HIGH;
+        let (read, write, execute) = rights.without_read();
         if ty.is_page() {
-            bits |= PRESENT | USER | ACCESSED | DIRTY;
+            bits |= ACCESSED | DIRTY;
+            if read {
+                bits |= PRESENT | USER;
+            }
         }
-        if ty.writable() {
+        if ty.writable() && write {
             bits |= WRITE;
+        }
+        if !execute {
+            bits |= NO_EXECUTE;
         }
         if large {
             bits |= LARGE;
@@ -123,9 +149,31 @@ impl Entry {
         Self((ty as u64) << TYPE_SHIFT)
     }
 
-    /// Whether the processor may use it.
+    /// The same mapping with other rights.
+    pub(crate) const fn with_rights(self, rights: Rights, encryption: u64) -> Self {
+        Self::leaf(
+            self.mfn(encryption),
+            self.ty(),
+            rights,
+            self.large(),
+            encryption,
+        )
+    }
+
+    /// Whether it is a table, or a page stands behind it.
     pub(crate) const fn present(self) -> bool {
-        self.0 & PRESENT != 0
+        self.0 & PRESENT != 0 || self.ty().is_page()
+    }
+
+    /// What a monitor lets the guest do, for entries with a page that are no tables.
+    pub(crate) const fn rights(self) -> Rights {
+        let number = self.0 >> RIGHTS_LOW & 7 | (self.0 >> RIGHTS_HIGH & 1) << 3;
+        // CAST: Four bits.
+        match Rights::from_number(number as u8) {
+            Some(rights) => rights,
+            // No entry holds another number.
+            None => Rights::N,
+        }
     }
 
     /// Whether it maps a 2 MiB block at once.
@@ -158,14 +206,37 @@ mod tests {
     fn leaf_round_trip() {
         for bits in 0..10 {
             let ty = P2mType::from_bits(bits);
-            let e = Entry::leaf(0x1_2345, ty, false, 1 << 47);
-            assert_eq!(e.ty(), ty);
-            assert_eq!(e.mfn(1 << 47), 0x1_2345);
-            assert_eq!(e.present(), ty.is_page());
-            assert_eq!(e.0 & WRITE != 0, ty.writable());
-            assert!(!e.large());
+            for rights in Rights::ALL {
+                let e = Entry::leaf(0x1_2345, ty, rights, false, 1 << 47);
+                assert_eq!(e.ty(), ty);
+                assert_eq!(e.rights(), rights);
+                assert_eq!(e.mfn(1 << 47), 0x1_2345);
+                assert_eq!(e.present(), ty.is_page());
+                assert!(!e.large());
+                // The processor can do what both allow, and no more.
+                let (read, write, execute) = rights.without_read();
+                assert_eq!(e.0 & PRESENT != 0, ty.is_page() && read);
+                assert_eq!(e.0 & WRITE != 0, ty.writable() && write);
+                assert_eq!(e.0 & NO_EXECUTE == 0, execute);
+            }
         }
         assert_eq!(Entry::EMPTY.ty(), P2mType::Invalid);
+        assert!(!Entry::EMPTY.present());
+    }
+
+    #[test]
+    fn rights_change_and_nothing_else() {
+        for from in Rights::ALL {
+            for to in Rights::ALL {
+                let e = Entry::leaf(0x200, P2mType::RamRw, from, true, 1 << 47);
+                let changed = e.with_rights(to, 1 << 47);
+                assert_eq!(
+                    changed,
+                    Entry::leaf(0x200, P2mType::RamRw, to, true, 1 << 47)
+                );
+                assert!(changed.present() && changed.large());
+            }
+        }
     }
 
     #[test]

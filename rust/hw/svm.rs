@@ -64,11 +64,14 @@ struct Shared {
     iopm: PageBlock<2>,
     capabilities: Capabilities,
     encryption: u64,
+    /// The processor is another hypervisor's, which may emulate it.
+    emulated: bool,
 }
 
 static SHARED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
 
 /// What `init` prepared; `None` before it and after `exit`.
+#[inline(always)]
 fn shared() -> Option<&'static Shared> {
     let shared = SHARED.load(Ordering::Acquire);
     // SAFETY: Null, or a box that `init` published. `exit` frees it, which the module calls after the last vCPU
@@ -87,9 +90,10 @@ fn refuse(why: &str) -> Result {
 
 /// Turns the processor's own protection against SRSO on or off, where the kernel has chosen that: it relies on the
 /// hypervisor for it. It costs the host something, so it is on only while there may be guests.
+#[inline(always)]
 fn reduce_speculation(on: bool) {
     // SAFETY: Reads a constant of the running kernel.
-    if !unsafe { raw::oxen_cpu_has_bp_spec_reduce() } {
+    if !unsafe { raw::oxen_fixed_cpu_has_bp_spec_reduce() } {
         return;
     }
     let Ok(old) = msr::read(msr::BP_CFG) else {
@@ -164,6 +168,7 @@ impl Backend for Svm {
                 iopm,
                 capabilities,
                 encryption: crate::sys::page::sme_mask(),
+                emulated: msr::cpuid(1, 0)[2] & 1 << 31 != 0,
             },
             GFP_KERNEL,
         )?;
@@ -210,6 +215,10 @@ impl Backend for Svm {
         Ok(())
     }
 
+    // It ends the machine's use of the hypervisor when the host stops or crashes, on processors that nobody holds then:
+    // so it is no code that a live patch changes (L-10).
+    #[link_section = ".kprobes.text"]
+    #[inline(never)]
     fn disable(cpu: u32) {
         if let Some(per_cpu) = shared().and_then(|s| s.cpus.get(cpu as usize)) {
             // A section has interrupts off, and this is a processor's own thread or an interrupt: no section is

@@ -33,6 +33,10 @@ use crate::domain::{
 };
 use crate::mm::guest;
 use crate::mm::walk::Paging;
+use crate::sys::atomic::{
+    AtomicU64,
+    Ordering, //
+};
 
 /// Width of a caller's registers and structures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +60,39 @@ pub(crate) enum Origin<'a> {
     },
 }
 
+/// What is kept of a tool's earlier calls through the same descriptor.
+pub(crate) struct Session {
+    /// How much there was to list when it asked last: bytes of names in the upper half, of metadata in the lower one.
+    told: AtomicU64,
+}
+
+/// It never asked.
+const NEVER: u64 = u64::MAX;
+
+impl Session {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
+        Self {
+            told: AtomicU64::new(NEVER),
+        }
+    }
+
+    /// What the tool was told last of how long the names and the metadata of all payloads are.
+    pub(crate) fn told(&self) -> Option<(u32, u32)> {
+        match self.told.load(Ordering::Relaxed) {
+            NEVER => None,
+            // CAST: The halves of the word.
+            told => Some(((told >> 32) as u32, told as u32)),
+        }
+    }
+
+    /// Tells it.
+    pub(crate) fn tell(&self, names: u32, metadata: u32) {
+        let told = u64::from(names) << 32 | u64::from(metadata);
+        self.told.store(told, Ordering::Relaxed);
+    }
+}
+
 /// The caller of a hypercall.
 pub(crate) struct Caller<'a> {
     /// What there is once.
@@ -70,6 +107,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) owner: Option<&'a ServerOwner>,
     /// The only other domain that it may name, if its descriptor was restricted.
     pub(crate) only: Option<Identity>,
+    /// What is kept of earlier calls, for tools.
+    pub(crate) session: Option<&'a Session>,
 }
 
 impl Caller<'_> {

@@ -14,6 +14,7 @@ mod hvm_context;
 pub(crate) mod info;
 mod lifecycle;
 mod memory;
+mod monitor;
 mod sched;
 mod settings;
 mod tsc;
@@ -55,8 +56,12 @@ pub(crate) fn domctl(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         let domain = create::create(&mut call)?;
         return call.finish(Ok(())).inspect_err(|_| {
             // The tool did not get its number. Another one may have found it in the list and destroyed it first.
-            let _ = domain.destroy(caller.hypervisor);
+            domain.destroy_whole(caller.hypervisor);
         });
+    }
+    if call.op.cmd == abi::DESTROYDOMAIN {
+        let result = lifecycle::destroy(&call, &mut args[5]);
+        return call.finish(result);
     }
     let result = perform(&mut call);
     call.finish(result)
@@ -80,6 +85,12 @@ const fn may_concern_host(cmd: u32) -> bool {
 }
 
 fn perform(call: &mut Call<'_>) -> Result {
+    let domain = target(call)?;
+    perform_on(call, &domain)
+}
+
+/// The domain that an operation is about, if it may be about that.
+fn target(call: &Call<'_>) -> Result<Arc<Domain>> {
     let cmd = call.op.cmd;
     let domain = call.caller.hypervisor.domain(call.op.domain)?;
     if domain.id() == DOM0 && abi::name(cmd) != "?" && !may_concern_host(cmd) {
@@ -88,12 +99,11 @@ fn perform(call: &mut Call<'_>) -> Result {
             format_args!("the control domain is this host, which tools cannot change"),
         ));
     }
-    perform_on(call, &domain)
+    Ok(domain)
 }
 
 fn perform_on(call: &mut Call<'_>, domain: &Arc<Domain>) -> Result {
     match call.op.cmd {
-        abi::DESTROYDOMAIN => lifecycle::destroy(call, domain),
         abi::PAUSEDOMAIN => domain.pause(),
         abi::UNPAUSEDOMAIN => lifecycle::unpause(domain),
         abi::RESUMEDOMAIN => lifecycle::resume(domain),
@@ -134,14 +144,14 @@ fn perform_on(call: &mut Call<'_>, domain: &Arc<Domain>) -> Result {
         abi::SET_VIRQ_HANDLER => settings::set_virq_handler(call, domain),
         abi::SET_LLC_COLORS => settings::set_llc_colors(call),
 
+        abi::VM_EVENT_OP => monitor::vm_event_op(call, domain),
+        abi::SET_ACCESS_REQUIRED => monitor::set_access_required(call, domain),
+        abi::MONITOR_OP => monitor::monitor_op(call, domain),
+
         // What there is none of: Xen's answers of a build or machine without it.
         abi::PSR_CMT_OP | abi::PSR_ALLOC => Err(ENODEV),
         abi::VMTRACE_OP => Err(EINVAL),
         abi::SETVNUMAINFO | abi::DEBUG_OP => Err(EOPNOTSUPP),
-        abi::SET_ACCESS_REQUIRED | abi::VM_EVENT_OP | abi::MONITOR_OP => Err(call.refuse(
-            EOPNOTSUPP,
-            format_args!("there are no introspection events"),
-        )),
         abi::SETVCPUCONTEXT
         | abi::GET_EXT_VCPUCONTEXT
         | abi::SET_EXT_VCPUCONTEXT

@@ -87,8 +87,12 @@ pub(crate) fn hvm_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
             ask.mem_type = mem_type(domain.p2m.lookup(ask.pfn).map(|leaf| leaf.ty));
             Handle::new(arg).write(caller, &ask)?;
         }
-        // Nobody listens for the request, which is no error.
-        abi::GUEST_REQUEST_VM_EVENT if arg == 0 => {}
+        // That nobody listens is no error.
+        abi::GUEST_REQUEST_VM_EVENT if arg == 0 => {
+            if let Some(vcpu) = caller.vcpu() {
+                vcpu.ask_monitor();
+            }
+        }
         abi::GUEST_REQUEST_VM_EVENT => return Err(EINVAL),
         abi::ALTP2M => return Err(EOPNOTSUPP),
         _ => return Err(ENOSYS),

@@ -5,6 +5,7 @@
 //! The command's upper bits count what was done already, in extents: that is how an operation on many pages is
 //! continued.
 
+mod access;
 mod physmap;
 mod resource;
 
@@ -77,6 +78,7 @@ pub(crate) fn memory_op(caller: &Caller<'_>, args: &mut Args) -> Result<i64> {
         abi::CLAIM_PAGES if !caller.is_compat() => claim_pages(caller, args[1]),
         abi::SET_POD_TARGET | abi::GET_POD_TARGET => pod_target(caller, args[1]),
         abi::GET_VNUMAINFO => vnuma_info(caller, args[1]),
+        abi::ACCESS_OP => access::access_op(caller, args[1], start),
         abi::ACQUIRE_RESOURCE => resource::acquire(caller, args[1], start),
         _ => Err(ENOSYS),
     };

@@ -7,6 +7,7 @@ mod cpu_policy;
 mod cpupool;
 mod debug_keys;
 mod domains;
+mod livepatch;
 mod machine;
 
 use super::tool_call::ToolCall;
@@ -52,6 +53,8 @@ fn perform(call: &mut Call<'_>) -> Result {
         abi::SCHED_ID => cpupool::scheduler_id(call),
         abi::SCHEDULER_OP => cpupool::scheduler_op(call),
         abi::CPUPOOL_OP => cpupool::cpupool_op(call),
+
+        abi::LIVEPATCH_OP => livepatch::livepatch(call),
 
         abi::GET_CPU_POLICY => cpu_policy::policy(call),
         abi::GET_CPU_FEATURESET => cpu_policy::featureset(call),

@@ -91,6 +91,8 @@ pub(super) struct ToolCall<'a, O> {
     pub(super) op: O,
     /// The copy holds an answer.
     pub(super) answered: bool,
+    /// What the call returns if it succeeds.
+    pub(super) result: i64,
     handle: Handle<O>,
 }
 
@@ -106,6 +108,7 @@ impl<'a, O: ToolOp> ToolCall<'a, O> {
             caller,
             op: handle.read(caller)?,
             answered: false,
+            result: 0,
             handle,
         };
         let (asked, spoken) = (call.op.version(), O::VERSION);
@@ -162,6 +165,6 @@ impl<'a, O: ToolOp> ToolCall<'a, O> {
         if self.answered {
             self.handle.write(self.caller, &self.op)?;
         }
-        result.map(|()| 0)
+        result.map(|()| self.result)
     }
 }

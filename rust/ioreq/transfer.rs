@@ -134,7 +134,6 @@ impl Transfer {
     }
 
     /// Returns whether answers are remembered.
-    #[cfg(test)]
     pub(crate) fn has_answers(&self) -> bool {
         self.log.len != 0
     }

@@ -16,12 +16,20 @@
 //!   processor has taken an interrupt, and only then are removed pages released. The exit path reads guest
 //!   memory this way, without lock or reference ([`P2m::peek`]).
 //!
+//! # Rights
+//!
+//! A monitor may take rights from pages (`rights.rs`). They are kept in the leaves, and the processor gets no more than
+//! they allow; a page without any is still the leaf's. Rights of one page split a large leaf. When all 512 leaves of a
+//! table could be one again, they become one; the table is kept for the next time, so that whoever walks without a lock
+//! and has it in hand finds the frames that it looks for, as they were.
+//!
 //! # Locks
 //!
 //! `lock` (a spin lock) serialises changes. It is innermost: nothing else is taken under it.
 
 #[cfg(CONFIG_KUNIT = "y")]
 mod kunit;
+mod rights;
 mod types;
 
 use kernel::new_spinlock;
@@ -48,13 +56,16 @@ use crate::hw::npt::{
     LEVELS,
     MAX_GFN, //
 };
+use crate::hw::rights::Rights;
 use crate::mm::dirty::DirtyLog;
 use crate::sys::alloc::{
     KVec,
     GFP_KERNEL, //
 };
 use crate::sys::atomic::{
+    AtomicBool,
     AtomicU64,
+    AtomicU8,
     Ordering, //
 };
 use crate::sys::cpu::CpuMask;
@@ -64,6 +75,9 @@ use crate::sys::page::{
     PageBlock,
     PageRef, //
 };
+
+/// Pages that one call of [`P2m::relinquish`] gives back, or empty entries that it looks at: a millisecond or so.
+const RELINQUISH_STEP: u64 = 2048;
 
 /// A table, as 512 atomic entries.
 #[derive(Clone, Copy)]
@@ -97,6 +111,8 @@ pub(crate) struct Leaf {
     pub(crate) mfn: u64,
     /// What it is.
     pub(crate) ty: P2mType,
+    /// What a monitor lets the guest do with it.
+    pub(crate) rights: Rights,
     /// Whether it is part of a 2 MiB mapping.
     #[cfg_attr(
         not(CONFIG_KUNIT = "y"),
@@ -173,14 +189,25 @@ fn may_write(log: &mut Option<DirtyLog>, gfn: u64, ty: P2mType) -> Result {
     }
 }
 
+/// What is changed under the lock, besides the tables.
+struct Guarded {
+    /// The log of writes, if there is one.
+    log: Option<DirtyLog>,
+    /// Tables whose place a large leaf has taken: the block's number and the table's physical address, by block.
+    unused: KVec<(u64, u64)>,
+}
+
 /// The map of one domain.
 #[pin_data(PinnedDrop)]
 pub(crate) struct P2m {
     root: PageBlock<0>,
     encryption: u64,
-    /// With the log of writes, if there is one.
     #[pin]
-    lock: SpinLock<Option<DirtyLog>>,
+    lock: SpinLock<Guarded>,
+    /// The rights of pages that come into the map.
+    default_rights: AtomicU8,
+    /// Some page has, or may have had, less than all rights.
+    restricts: AtomicBool,
     /// Grows with every change that a processor may have cached the opposite of.
     generation: AtomicU64,
     /// Processors that may use translations or look into guest memory right now.
@@ -201,7 +228,12 @@ impl P2m {
         Ok(pin_init!(Self {
             root,
             encryption: sme_mask(),
-            lock <- new_spinlock!(None, "oxen::P2m"),
+            lock <- new_spinlock!(
+                Guarded { log: None, unused: KVec::new() },
+                "oxen::P2m"
+            ),
+            default_rights: AtomicU8::new(Rights::Rwx as u8),
+            restricts: AtomicBool::new(false),
             generation: AtomicU64::new(1),
             running,
             ram_pages: AtomicU64::new(0),
@@ -301,6 +333,7 @@ impl P2m {
         Some(Leaf {
             mfn: entry.mfn(self.encryption) + within,
             ty: entry.ty(),
+            rights: entry.rights(),
             large: level == 1,
         })
     }
@@ -340,7 +373,7 @@ impl P2m {
             return Err(ENOENT);
         }
         if write {
-            may_write(&mut guard, gfn, leaf.ty)?;
+            may_write(&mut guard.log, gfn, leaf.ty)?;
         }
         // SAFETY: The leaf owns a reference, and cannot go while we hold the lock.
         Ok(unsafe { PageRef::from_mfn(leaf.mfn) })
@@ -359,14 +392,20 @@ impl P2m {
             return Err(ENOENT);
         }
         if write {
-            may_write(&mut guard, gfn, leaf.ty)?;
+            may_write(&mut guard.log, gfn, leaf.ty)?;
         }
         // SAFETY: The leaf owns a reference, and cannot go while we hold the lock.
         Ok(unsafe { PageRef::from_mfn(leaf.mfn) })
     }
 
     /// Finds the slot for `gfn` at `level` under the lock, making tables and splitting a 2 MiB leaf above it.
-    fn slot(&self, gfn: u64, level: u32, spare: &mut Spare) -> Result<&'static AtomicU64> {
+    fn slot(
+        &self,
+        gfn: u64,
+        level: u32,
+        spare: &mut Spare,
+        guarded: &mut Guarded,
+    ) -> Result<&'static AtomicU64> {
         let mut table = Table::at(self.root.phys() >> 12);
         let mut at = LEVELS - 1;
         while at > level {
@@ -375,18 +414,30 @@ impl P2m {
             if entry.present() && !entry.large() {
                 table = Table::at(entry.mfn(self.encryption));
             } else {
-                let new = spare.take().ok_or(ENOMEM)?;
-                let phys = new.phys();
+                let used = if entry.present() {
+                    guarded.take_unused(gfn >> 9)
+                } else {
+                    None
+                };
+                let phys = match used {
+                    Some(phys) => phys,
+                    None => {
+                        let new = spare.take().ok_or(ENOMEM)?;
+                        let phys = new.phys();
+                        core::mem::forget(new);
+                        phys
+                    }
+                };
                 let inner = Table::at(phys >> 12);
                 if entry.present() {
-                    // Split: the same pages with the same type, one by one. The references move with them.
+                    // Split: the same pages with the same type and rights, one by one. The references move with them.
                     for index in 0..ENTRIES {
                         let mfn = entry.mfn(self.encryption) + index as u64;
-                        let leaf = Entry::leaf(mfn, entry.ty(), false, self.encryption);
+                        let leaf =
+                            Entry::leaf(mfn, entry.ty(), entry.rights(), false, self.encryption);
                         inner.entry(index).store(leaf.0, Ordering::Relaxed);
                     }
                 }
-                core::mem::forget(new);
                 // The new table's contents are seen before the table is.
                 slot.store(Entry::table(phys, self.encryption).0, Ordering::Release);
                 table = inner;
@@ -394,6 +445,11 @@ impl P2m {
             at -= 1;
         }
         Ok(table.entry(npt::index(gfn, level)))
+    }
+
+    /// A leaf for a page that comes into the map.
+    fn new_leaf(&self, mfn: u64, ty: P2mType, large: bool) -> Entry {
+        Entry::leaf(mfn, ty, self.default_rights(), large, self.encryption)
     }
 
     fn check_range(&self, gfn: u64, pages: u64) -> Result {
@@ -424,9 +480,9 @@ impl P2m {
         removed.pages.reserve(1, GFP_KERNEL)?;
         let mut spare = Spare::new(3)?;
         let old = {
-            let _guard = self.lock.lock();
-            self.slot(gfn, 0, &mut spare).map(|slot| {
-                let entry = Entry::leaf(page.into_mfn(), ty, false, self.encryption);
+            let mut guard = self.lock.lock();
+            self.slot(gfn, 0, &mut spare, &mut guard).map(|slot| {
+                let entry = self.new_leaf(page.into_mfn(), ty, false);
                 Entry(slot.swap(entry.0, Ordering::AcqRel))
             })
         };
@@ -467,12 +523,12 @@ impl P2m {
         let fill = || -> Result {
             let page = PageRef::zeroed()?;
             let mut spare = Spare::new(3)?;
-            let _guard = self.lock.lock();
-            let slot = self.slot(gfn, 0, &mut spare)?;
+            let mut guard = self.lock.lock();
+            let slot = self.slot(gfn, 0, &mut spare, &mut guard)?;
             if Entry(slot.load(Ordering::Relaxed)).present() {
                 return Err(EBUSY);
             }
-            let entry = Entry::leaf(page.into_mfn(), P2mType::RamRw, false, self.encryption);
+            let entry = self.new_leaf(page.into_mfn(), P2mType::RamRw, false);
             slot.store(entry.0, Ordering::Release);
             Ok(())
         };
@@ -520,12 +576,12 @@ impl P2m {
         let mfn = first.unwrap_or(0);
         let enter = || -> Result<bool> {
             let mut spare = Spare::new(2)?;
-            let _guard = self.lock.lock();
-            let slot = self.slot(gfn, 1, &mut spare)?;
+            let mut guard = self.lock.lock();
+            let slot = self.slot(gfn, 1, &mut spare, &mut guard)?;
             if Entry(slot.load(Ordering::Relaxed)).present() {
                 return Ok(false);
             }
-            let entry = Entry::leaf(mfn, P2mType::RamRw, true, self.encryption);
+            let entry = self.new_leaf(mfn, P2mType::RamRw, true);
             slot.store(entry.0, Ordering::Release);
             Ok(true)
         };
@@ -555,11 +611,14 @@ impl P2m {
         }
         let mut spare = Spare::new(1)?;
         let old = {
-            let _guard = self.lock.lock();
+            let mut guard = self.lock.lock();
             match self.walk(gfn, 0) {
                 None => Entry::EMPTY,
                 Some((slot, 0)) => Entry(slot.swap(0, Ordering::AcqRel)),
-                Some(_) => Entry(self.slot(gfn, 0, &mut spare)?.swap(0, Ordering::AcqRel)),
+                Some(_) => {
+                    let slot = self.slot(gfn, 0, &mut spare, &mut guard)?;
+                    Entry(slot.swap(0, Ordering::AcqRel))
+                }
             }
         };
         if !old.present() {
@@ -584,7 +643,7 @@ impl P2m {
         // One table to split a large mapping at `from`, three to reach `to`.
         let mut spare = Spare::new(4)?;
         let (page, old) = {
-            let _guard = self.lock.lock();
+            let mut guard = self.lock.lock();
             let leaf = self.lookup(from).ok_or(ENOENT)?;
             if leaf.ty != P2mType::RamRw {
                 return Err(ENOENT);
@@ -592,12 +651,12 @@ impl P2m {
             if from == to {
                 return Ok(());
             }
-            let source = self.slot(from, 0, &mut spare)?;
-            let target = self.slot(to, 0, &mut spare)?;
+            let source = self.slot(from, 0, &mut spare, &mut guard)?;
+            let target = self.slot(to, 0, &mut spare, &mut guard)?;
             // SAFETY: The leaf owns a reference, and cannot go while we hold the lock.
             let page = unsafe { PageRef::from_mfn(leaf.mfn) };
             // The reference of the leaf at `from` becomes that of the one at `to`.
-            let entry = Entry::leaf(leaf.mfn, P2mType::RamRw, false, self.encryption);
+            let entry = self.new_leaf(leaf.mfn, P2mType::RamRw, false);
             source.store(0, Ordering::Release);
             (page, Entry(target.swap(entry.0, Ordering::AcqRel)))
         };
@@ -622,33 +681,35 @@ impl P2m {
         drop(removed);
     }
 
-    /// Takes all pages out and drops them. No vCPU runs any more. Takes time proportional to the domain's memory,
-    /// and gives the processor away meanwhile.
-    pub(crate) fn relinquish(&self) {
-        self.flush();
-        self.relinquish_table(Table::at(self.root.phys() >> 12), LEVELS - 1);
-    }
-
-    /// Empties the leaves below `table`. Recursion is as deep as there are levels.
-    fn relinquish_table(&self, table: Table, level: u32) {
-        for index in 0..ENTRIES {
-            let slot = table.entry(index);
-            let entry = Entry(slot.load(Ordering::Acquire));
-            if !entry.present() {
-                continue;
+    /// Takes pages out and drops them, from `gfn` on, which is 0 at first. No vCPU runs any more. One call does a
+    /// bounded amount of work; returns where to go on, or `None` when all are out.
+    pub(crate) fn relinquish(&self, gfn: u64) -> Option<u64> {
+        if gfn == 0 {
+            self.flush();
+        }
+        let (mut gfn, mut left) = (gfn, RELINQUISH_STEP);
+        while gfn < MAX_GFN {
+            if left == 0 {
+                return Some(gfn);
             }
-            if level > 0 && !entry.large() {
-                self.relinquish_table(Table::at(entry.mfn(self.encryption)), level - 1);
+            let (slot, level) = self.descend(gfn);
+            let pages = 1u64 << (9 * level);
+            gfn = (gfn | (pages - 1)) + 1;
+            left -= 1;
+            if !Entry(slot.load(Ordering::Acquire)).present() {
                 continue;
             }
             let old = {
                 let _guard = self.lock.lock();
-                Entry(slot.swap(0, Ordering::AcqRel))
+                let old = Entry(slot.load(Ordering::Acquire));
+                // Somebody has taken it, or put a table there.
+                if !old.present() || (level != 0 && !old.large()) {
+                    continue;
+                }
+                slot.store(0, Ordering::Release);
+                old
             };
-            let pages = if old.large() { ENTRIES as u64 } else { 1 };
-            if !old.present() {
-                continue;
-            }
+            left = left.saturating_sub(pages - 1);
             if old.ty().is_ram() {
                 self.uncharge(pages);
             }
@@ -657,7 +718,22 @@ impl P2m {
                 // SAFETY: The leaf owned one reference to each page it mapped, and is gone now.
                 drop(unsafe { PageRef::adopt(mfn + page) });
             }
-            irq::cond_resched();
+        }
+        None
+    }
+
+    /// The entry that says what is behind a guest frame, or that there is nothing, and its level.
+    fn descend(&self, gfn: u64) -> (&'static AtomicU64, u32) {
+        let mut table = Table::at(self.root.phys() >> 12);
+        let mut at = LEVELS - 1;
+        loop {
+            let slot = table.entry(npt::index(gfn, at));
+            let entry = Entry(slot.load(Ordering::Acquire));
+            if at == 0 || !entry.present() || entry.large() {
+                return (slot, at);
+            }
+            table = Table::at(entry.mfn(self.encryption));
+            at -= 1;
         }
     }
 
@@ -682,7 +758,15 @@ impl P2m {
 #[pinned_drop]
 impl PinnedDrop for P2m {
     fn drop(self: core::pin::Pin<&mut Self>) {
-        self.relinquish_table(Table::at(self.root.phys() >> 12), LEVELS - 1);
+        let mut next = Some(0);
+        while let Some(gfn) = next {
+            next = self.relinquish(gfn);
+            irq::cond_resched();
+        }
         self.free_tables(Table::at(self.root.phys() >> 12), LEVELS - 1);
+        while let Some((_, phys)) = self.lock.lock().unused.pop() {
+            // SAFETY: As in `free_tables`: the table came from a forgotten `PageBlock<0>`, and no entry points to it.
+            unsafe { kernel::bindings::free_pages(Table::at(phys >> 12).0.as_ptr() as usize, 0) };
+        }
     }
 }

@@ -108,10 +108,6 @@ impl Controls {
     /// [`Gp`] for a bit above 31, paging without protection, NW without CD, paging with long mode
     /// enabled but without PAE or in a 64-bit code segment, and no paging in 64-bit mode or with
     /// process context identifiers.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "VMX, where the host has to answer for CR0")
-    )]
     pub(crate) fn write_cr0(&self, new: u64) -> Result<(u64, u64), Gp> {
         if new >> 32 != 0
             || (new & CR0_PG != 0 && new & CR0_PE == 0)

@@ -134,7 +134,7 @@ impl CpuPolicy {
     ///
     /// Most leaves are a bounds check, a bit test and a copy. A leaf that is not there reads as on
     /// the processor: zeroes on AMD, the greatest basic leaf on Intel (SDM volume 2, CPUID).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup(&self, leaf: u32, subleaf: u32, v: &VcpuView, d: &DomainView) -> Regs {
         // CAST: widening.
         if let Some(regs) = self.basic.get(leaf as usize) {

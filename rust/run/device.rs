@@ -6,8 +6,12 @@
 //! destroyed like any that waits, and carries the instruction out again when the answer has come. What it was answered
 //! so far is replayed then (`ioreq::transfer`).
 
+use super::mmio::Rules;
 use super::Running;
-use crate::domain::ioreq::GivenUp;
+use crate::domain::ioreq::{
+    Again,
+    GivenUp, //
+};
 use crate::domain::vcpu::request;
 use crate::emulate::ops::{
     Fault,
@@ -25,7 +29,7 @@ use crate::ioreq::{
     Request,
     Violation, //
 };
-use crate::sys::thread;
+use crate::sys::hold;
 
 /// What became of an access.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,40 +93,61 @@ impl<B: Backend> Running<'_, B> {
     }
 
     /// Keeps the instruction that waits, to carry it out again.
-    pub(super) fn give_up(&mut self, exit: Exit) {
+    pub(super) fn give_up(&mut self, exit: Exit, again: Again) {
         self.owned.device.given_up = Some(GivenUp {
             exit,
+            again,
             bytes: self.insn.bytes,
             len: self.insn.len,
         });
     }
 
     /// Ends an attempt at an instruction that has to be started again: when a device model has answered, or at once by
-    /// the guest itself.
-    pub(super) fn retry(&mut self, exit: Exit) {
-        if self.owned.device.transfer.is_idle() {
+    /// the guest itself. What it was answered before rights denied it something is kept for then: no device is accessed
+    /// twice.
+    pub(super) fn retry(&mut self, exit: Exit, again: Again) {
+        let denied = core::mem::take(&mut self.owned.watched.denied);
+        let transfer = &self.owned.device.transfer;
+        if transfer.is_idle() && !(denied && transfer.has_answers()) {
             self.end_access();
         } else {
-            self.give_up(exit);
+            self.give_up(exit, again);
         }
     }
 
     /// Carries out again what was given up; `false` if nothing was.
     pub(super) fn carry_out_again(&mut self) -> bool {
-        let Some(GivenUp { exit, bytes, len }) = self.owned.device.given_up.take() else {
+        let Some(GivenUp {
+            exit,
+            again,
+            bytes,
+            len,
+        }) = self.owned.device.given_up.take()
+        else {
             return false;
         };
         self.insn.bytes = bytes;
         self.insn.len = len;
         self.insn.next_rip = None;
         self.owned.device.transfer.rewind();
-        self.handle(exit);
+        match again {
+            Again::Checked => self.handle(exit),
+            again => self.emulate_by(exit, &Rules::of(&again)),
+        }
         if self.owned.device.given_up.is_none() {
             // Also if nobody asked for what was answered, since there are no device models any more: the next
             // instruction is another one.
             self.end_access();
+            self.stop_if_later();
         }
         true
+    }
+
+    /// Stops now for what it did not stop for in the midst of an instruction.
+    fn stop_if_later(&mut self) {
+        if core::mem::take(&mut self.stop_later) {
+            self.vcpu.request(request::STOP);
+        }
     }
 
     /// Ends the instruction as far as devices go.
@@ -165,8 +190,8 @@ impl<B: Backend> Running<'_, B> {
         }
         match answered {
             Ok(answered) => {
-                if answered && core::mem::take(&mut self.stop_later) {
-                    self.vcpu.request(request::STOP);
+                if answered {
+                    self.stop_if_later();
                 }
                 answered
             }
@@ -177,17 +202,26 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
-    /// Sleeps until a device model may have answered, or something else is to be looked at.
-    pub(super) fn wait_for_model(&mut self) {
+    /// Begins to wait until a device model may have answered, or something else is to be looked at.
+    pub(super) fn begin_wait_for_model(&mut self) {
         // As in Xen this is offline time, which guests count as stolen.
         self.vcpu.runstate.stop(self.hook);
-        let (vcpu, transfer) = (self.vcpu, &self.owned.device.transfer);
-        thread::park_until(|| {
-            vcpu.requests() & !request::INJECT != 0
-                || transfer.has_moved(vcpu.id())
-                || thread::should_stop()
-        });
-        vcpu.runstate.resume(vcpu.waits(), self.hook);
+    }
+
+    /// Whether it may have.
+    #[inline(never)]
+    pub(super) fn model_may_have_answered(&self) -> bool {
+        let transfer = &self.owned.device.transfer;
+        // Events wait until the instruction is over.
+        self.vcpu.requests() & !(request::INJECT | request::IN_SECTION) != 0
+            || transfer.has_moved(self.vcpu.id())
+            || hold::should_stop()
+    }
+
+    /// Waits no longer.
+    #[inline(never)]
+    pub(super) fn end_wait_for_model(&mut self) {
+        self.vcpu.runstate.resume(self.vcpu.waits(), self.hook);
     }
 
     /// Tells device models that the guest has given memory back, of which they may have mappings.

@@ -57,8 +57,14 @@ impl<B: Backend> Running<'_, B> {
             || (self.hw.rflags() & RFLAGS_IF != 0 && self.deliverable().is_some())
     }
 
+    /// [`Running::deliver_events`] of a guest that a monitor watches.
+    #[inline(never)]
+    pub(super) fn deliver_now(&mut self) {
+        self.deliver_events();
+    }
+
     /// Injects the most important event that the guest can take now, and asks for a window if one must wait.
-    #[inline]
+    #[inline(always)]
     pub(super) fn deliver_events(&mut self) {
         // The guest moves the priority in CR8 without an exit.
         self.owned.lapic.set_cr8(self.hw.cr8());
@@ -106,6 +112,7 @@ impl<B: Backend> Running<'_, B> {
         self.hw.inject(event);
     }
 
+    #[inline(always)]
     fn deliver(&mut self, source: Source) {
         match source {
             Source::Callback(vector) => self.inject(Event::Interrupt(vector)),

@@ -2,17 +2,25 @@
 
 //! Exits that are handled outside the section, where sleeping is allowed.
 
+use super::mmio::{
+    GuestOps,
+    Rules, //
+};
 use super::Running;
 use crate::abi::hvm::params;
 use crate::domain::lifecycle::reason;
 use crate::domain::vcpu::Wait;
+use crate::emulate::decode::{
+    decode,
+    Map, //
+};
+use crate::emulate::ops::Ops as _;
 use crate::emulate::skip::{
     mov_cr_operand,
     Special, //
 };
 use crate::emulate::CodeWidth;
 use crate::hw::state::{
-    Event,
     GP0,
     RFLAGS_IF,
     UD, //
@@ -25,6 +33,7 @@ use crate::hw::{
 };
 use crate::policy::control::cr4_mask;
 use crate::policy::view::CR4_OSXSAVE;
+use crate::vm_event::Register;
 
 impl<B: Backend> Running<'_, B> {
     /// Handles an exit.
@@ -35,19 +44,21 @@ impl<B: Backend> Running<'_, B> {
             | Exit::Nmi
             | Exit::Iret
             | Exit::Pause
-            | Exit::Init => {}
+            | Exit::Init
+            | Exit::Gone => {}
             Exit::Hypercall => self.guest_call(),
             Exit::Hlt => self.hlt(),
-            // Left the section for more than the instruction.
-            Exit::Cpuid | Exit::MsrRead => {}
+            // Left the section because somebody watches.
+            Exit::Cpuid => self.slow_cpuid(),
+            Exit::MsrRead => self.slow_msr_read(),
             Exit::MsrWrite => self.slow_msr_write(),
             Exit::Io(io) => self.io(io),
             Exit::NestedPageFault(fault) => self.nested_fault(fault),
             Exit::Cr(access) => self.control_register(access),
             Exit::Dr(access) => self.debug_register(access),
-            Exit::Exception { vector, error } => {
-                self.inject(Event::Exception { vector, error });
-            }
+            Exit::Exception { .. } => self.exception(exit),
+            Exit::SoftwareInterrupt => self.software_interrupt(),
+            Exit::Descriptor { register, write } => self.descriptor_access(register, write),
             Exit::Xsetbv => self.xsetbv(),
             // Caches are coherent with everything that a guest has here.
             Exit::CacheFlush(_) => {
@@ -58,8 +69,6 @@ impl<B: Backend> Running<'_, B> {
             Exit::Undefined => self.inject(UD),
             Exit::Shutdown => self.triple_fault(),
             Exit::Invalid => self.crash(format_args!("the processor refuses its state")),
-            // The machine suspends or reboots, or this processor goes offline: go on when that is over, or never.
-            Exit::Gone => crate::sys::thread::sleep_ms(10),
             Exit::Unknown(code) => self.crash(format_args!("unknown exit {code:#x}")),
         }
     }
@@ -73,7 +82,7 @@ impl<B: Backend> Running<'_, B> {
     }
 
     /// HLT. With interrupts off it is how a guest without ACPI sleep states powers off.
-    fn hlt(&mut self) {
+    pub(super) fn hlt(&mut self) {
         let Some(next) = self.insn.next_rip else {
             return;
         };
@@ -112,39 +121,77 @@ impl<B: Backend> Running<'_, B> {
     fn slow_msr_write(&mut self) {
         // CAST: The index and the parts of the value are in low halves.
         let msr = self.hw.gpr(1) as u32;
-        if !super::msr::must_leave_section(msr) {
-            return;
-        }
         let Some(next) = self.insn.next_rip else {
             return;
         };
         let value = self.hw.gpr(0) & 0xffff_ffff | self.hw.gpr(2) << 32;
-        if self.write_msr(msr, value) {
+        if self.watched_msr(msr, value) || self.write_msr(msr, value) {
             self.complete(next);
         } else {
             self.inject(GP0);
         }
     }
 
-    /// MOV to CR4; others are not intercepted.
+    /// MOV to CR4, and what else writes control registers where a monitor watches them.
     fn control_register(&mut self, access: CrAccess) {
+        if !access.write {
+            self.inject(UD);
+            return;
+        }
+        if access.number == 0 && self.clears_or_loads_cr0() {
+            return;
+        }
         let Some((gpr, next)) = self.special_operand(access, Special::Control(access.number))
         else {
             return;
         };
-        if access.number != 4 || !access.write {
-            self.inject(UD);
-            return;
-        }
         let value = self.operand_value(gpr);
-        match self.controls().write_cr4(value, cr4_mask(&self.policy)) {
-            Ok(cr4) => {
-                self.hw.set_cr4(cr4);
-                self.owned.view.set_cr4(cr4);
-                self.complete(next);
-            }
-            Err(_) => self.inject(GP0),
+        if self.store_control(access.number, value) {
+            self.complete(next);
+        } else {
+            self.inject(GP0);
         }
+    }
+
+    /// Writes a control register for the guest, if there is no monitor that decides about it first; `false` for #GP.
+    fn store_control(&mut self, number: u8, value: u64) -> bool {
+        let controls = self.controls();
+        let (register, old, new) = match number {
+            0 => match controls.write_cr0(value) {
+                Ok((new, _)) => (Register::Cr0, self.hw.cr0(), new),
+                Err(_) => return false,
+            },
+            3 => (Register::Cr3, self.hw.cr3(), value),
+            4 => match controls.write_cr4(value, cr4_mask(&self.policy)) {
+                Ok(new) => (Register::Cr4, self.hw.cr4(), new),
+                Err(_) => return false,
+            },
+            _ => return false,
+        };
+        if !self.watched_control(register, old, new) {
+            self.write_control(register, new);
+        }
+        true
+    }
+
+    /// CLTS and LMSW, which leave the guest like a MOV to CR0; `false` if it is none of them.
+    fn clears_or_loads_cr0(&mut self) -> bool {
+        let width = self.code_width();
+        let bytes = self.insn.bytes;
+        let Some(bytes) = bytes.get(..self.insn.len) else {
+            return false;
+        };
+        let vendor = GuestOps::new(self, &Rules::CHECKED).vendor();
+        let Ok(insn) = decode(bytes, width, vendor) else {
+            return false;
+        };
+        let clts = insn.opcode == 0x06;
+        let lmsw = insn.opcode == 0x01 && insn.digit() == 6;
+        if insn.map != Map::Of || !(clts || lmsw) {
+            return false;
+        }
+        self.emulate_by(Exit::Interrupt, &Rules::CHECKED);
+        true
     }
 
     /// MOV to and from debug registers.
@@ -208,6 +255,8 @@ impl<B: Backend> Running<'_, B> {
             && self.hw.cpl() == 0
             && crate::policy::xstate::xcr0_valid(value, self.policy.xcr0_mask());
         if valid {
+            let old = self.hw.xcr0();
+            self.watched_control(Register::Xcr0, old, value);
             self.hw.set_xcr0(value);
             self.owned.extended.accum |= value;
             self.owned.view.set_xcr0(value);

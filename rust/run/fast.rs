@@ -7,6 +7,7 @@
 use super::io::DEBUG_PORT;
 use super::Running;
 use crate::abi::errno::EPERM;
+use crate::abi::hvm;
 use crate::abi::version;
 use crate::abi::xen;
 use crate::domain::clock::XEN_VERSION;
@@ -25,6 +26,7 @@ use crate::hw::{
 
 use crate::sys::irq::IrqsOff;
 use crate::trace;
+use crate::vm_event::Want;
 
 /// RFLAGS.TF.
 const RFLAGS_TF: u64 = 1 << 8;
@@ -76,15 +78,26 @@ impl<B: Backend> Running<'_, B> {
         };
         // CAST: CPUID looks at the low halves.
         let (leaf, subleaf) = (self.hw.gpr(0) as u32, self.hw.gpr(1) as u32);
-        let [a, b, c, d] = self
-            .policy
-            .lookup(leaf, subleaf, &self.owned.view, &self.view);
+        self.answer_cpuid(leaf, subleaf);
+        self.complete(next);
+        Answer::Again
+    }
+
+    /// Puts what CPUID says into the registers.
+    #[inline(always)]
+    pub(super) fn answer_cpuid(&mut self, leaf: u32, subleaf: u32) {
+        let [a, b, c, d] = self.cpuid_values(leaf, subleaf);
         self.hw.set_gpr(0, a.into());
         self.hw.set_gpr(3, b.into());
         self.hw.set_gpr(1, c.into());
         self.hw.set_gpr(2, d.into());
-        self.complete(next);
-        Answer::Again
+    }
+
+    /// What CPUID says.
+    #[inline(always)]
+    pub(super) fn cpuid_values(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        self.policy
+            .lookup(leaf, subleaf, &self.owned.view, &self.view)
     }
 
     /// VMMCALL, for the hypercalls that need nothing but registers.
@@ -98,7 +111,10 @@ impl<B: Backend> Running<'_, B> {
             (op & 0xffff_ffff, self.hw.gpr(3) & 0xffff_ffff)
         };
         let result = if self.hw.cpl() != 0 {
-            // User mode has no hypercalls.
+            if self.user_may_ask(op, first) {
+                return Answer::None;
+            }
+            // User mode has no other hypercalls.
             i64::from(EPERM.to_raw()) as u64
         } else if op == u64::from(xen::XEN_VERSION) && first as u32 == version::VERSION {
             XEN_VERSION.into()
@@ -126,6 +142,13 @@ impl<B: Backend> Running<'_, B> {
             .set_gpr(0, if wide { result } else { result & 0xffff_ffff });
         self.complete(next);
         Answer::Again
+    }
+
+    /// Whether user mode asks to be looked at by a monitor, which it may. The monitor has the last word.
+    #[cold]
+    pub(super) fn user_may_ask(&self, op: u64, first: u64) -> bool {
+        let asks = op == u64::from(xen::HVM_OP) && first as u32 == hvm::GUEST_REQUEST_VM_EVENT;
+        asks && self.want.any(Want::USER_REQUESTS)
     }
 
     /// IN and OUT, unless the answer has to leave the section.

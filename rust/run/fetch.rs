@@ -77,7 +77,7 @@ impl<B: Backend> Running<'_, B> {
 
     /// Where the instruction is.
     #[inline]
-    fn code_address(&self, width: CodeWidth) -> u64 {
+    pub(super) fn code_address(&self, width: CodeWidth) -> u64 {
         let rip = self.hw.rip();
         if width == CodeWidth::Bits64 {
             rip

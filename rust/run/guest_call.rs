@@ -6,7 +6,10 @@
 //! EBP.
 
 use super::Running;
-use crate::abi::errno::ERESTART;
+use crate::abi::errno::{
+    EPERM,
+    ERESTART, //
+};
 use crate::emulate::CodeWidth;
 use crate::hw::{
     Backend,
@@ -38,6 +41,12 @@ impl<B: Backend> Running<'_, B> {
         let op = self.hw.gpr(0) & mask;
         let mut args = registers.map(|number| self.hw.gpr(number) & mask);
         let before = args;
+        let [first, ..] = args;
+        if self.hw.cpl() != 0 && !self.user_may_ask(op, first) {
+            // The section says the same where it answers.
+            self.hw.set_gpr(0, result_to_reg(Err(EPERM)) & mask);
+            return self.complete(next);
+        }
 
         let caller = Caller {
             hypervisor: self.hypervisor,
@@ -49,6 +58,7 @@ impl<B: Backend> Running<'_, B> {
             width: if wide { Width::Bits64 } else { Width::Bits32 },
             owner: None,
             only: None,
+            session: None,
         };
         match dispatch(&caller, op, &mut args) {
             Err(errno) if errno == ERESTART => {
@@ -60,6 +70,9 @@ impl<B: Backend> Running<'_, B> {
                 }
             }
             result => {
+                if self.vcpu.take_guest_request() {
+                    self.guest_request();
+                }
                 self.hw.set_gpr(0, result_to_reg(result) & mask);
                 self.complete(next);
             }

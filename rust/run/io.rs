@@ -4,8 +4,12 @@
 //!
 //! The processor has checked that the guest may use the port before it exits.
 
-use super::mmio::MmioOps;
+use super::mmio::{
+    GuestOps,
+    Rules, //
+};
 use super::Running;
+use crate::domain::ioreq::Again;
 use crate::emulate::decode::decode;
 use crate::emulate::execute::execute;
 use crate::emulate::operand::Context;
@@ -28,6 +32,9 @@ pub(super) const DEBUG_PORT: u16 = 0xe9;
 impl<B: Backend> Running<'_, B> {
     /// IN, OUT, INS and OUTS.
     pub(super) fn io(&mut self, io: IoAccess) {
+        if self.watched_io(io) {
+            return;
+        }
         if io.string {
             self.io_string(io);
         } else if self.domain.serves_io() {
@@ -55,12 +62,12 @@ impl<B: Backend> Running<'_, B> {
         if io.input {
             match self.device_in(io.port, io.bytes) {
                 Some(value) => self.set_input(io, value),
-                None => return self.give_up(Exit::Io(io)),
+                None => return self.give_up(Exit::Io(io), Again::Checked),
             }
         } else {
             let value = self.hw.gpr(0);
             if !self.device_out(io.port, io.bytes, value) {
-                return self.give_up(Exit::Io(io));
+                return self.give_up(Exit::Io(io), Again::Checked);
             }
         }
         self.end_access();
@@ -83,7 +90,7 @@ impl<B: Backend> Running<'_, B> {
         let code = self.code_width();
         let bytes = self.insn.bytes;
         let bytes = bytes.get(..self.insn.len).unwrap_or(&[]);
-        let vendor = MmioOps::new(self).vendor();
+        let vendor = GuestOps::new(self, &Rules::CHECKED).vendor();
         // What memory holds now may be another instruction than the one that exited, and the right to use the port was
         // checked for that one. The guest is then entered again and executes what is there.
         let insn = decode(bytes, code, vendor)
@@ -92,7 +99,8 @@ impl<B: Backend> Running<'_, B> {
         let Some(insn) = insn else {
             return self.end_access();
         };
-        match execute(&mut MmioOps::for_port(self, io), &Context { insn, code }) {
+        let mut ops = GuestOps::for_port(self, &Rules::CHECKED, io);
+        match execute(&mut ops, &Context { insn, code }) {
             Ok(Done::Next { len }) => {
                 let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), code);
                 self.complete(next);
@@ -101,7 +109,7 @@ impl<B: Backend> Running<'_, B> {
             // No string instruction ends like that.
             Ok(_) => {}
             Err(Fault::Exception(exception)) => self.raise(exception),
-            Err(Fault::Retry) => return self.retry(Exit::Io(io)),
+            Err(Fault::Retry) => return self.retry(Exit::Io(io), Again::Checked),
             Err(Fault::Unhandleable) => {
                 let port = io.port;
                 self.crash(format_args!(

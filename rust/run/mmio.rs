@@ -1,76 +1,105 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Accesses to guest physical addresses that no page is mapped at.
+//! Instructions that are carried out in software.
 //!
-//! The local APIC's page is emulated. Elsewhere device models answer (`device.rs`); where there is none, reads give all
-//! ones and writes are dropped, as in Xen for PVH. Either way the instruction has to be carried out, which `emulate`
-//! does; [`MmioOps`] is the guest to it.
+//! Most of them access guest physical addresses that no page is mapped at. The local APIC's page is emulated. Elsewhere
+//! device models answer (`device.rs`); where there is none, reads give all ones and writes are dropped, as in Xen for
+//! PVH. Others access pages whose rights a monitor has changed (`monitor.rs`). Either way `emulate` carries the
+//! instruction out; [`GuestOps`] is the guest to it.
+
+mod exits;
+mod ops;
+
+pub(super) use ops::GuestOps;
 
 use super::Running;
-use crate::emulate::area::{
-    self,
-    Layout, //
-};
+use crate::abi::vm_event::EmulReadData;
+use crate::domain::ioreq::Again;
 use crate::emulate::execute::emulate_one;
-use crate::emulate::flags::AC;
 use crate::emulate::ops::{
-    Access,
-    Control,
     Done,
     Exception,
     Fault,
-    Fpu,
-    Gpr,
-    Mode,
-    Ops,
-    Rest,
-    Result,
-    SegmentState,
-    System, //
+    Result, //
 };
-use crate::emulate::prefix::Segment;
-use crate::emulate::width::Width;
-use crate::emulate::Vendor;
 use crate::hw::npt::P2mType;
+use crate::hw::rights::Kind;
 use crate::hw::state::{
     Event,
-    SegmentName,
-    CR0_PE,
-    CR4_LA57,
-    EFER_LMA,
     GP0,
-    RFLAGS_VM, //
+    UD, //
 };
 use crate::hw::{
     Backend,
     Exit,
-    IoAccess,
     NestedFault,
     Vcpu as _, //
 };
-use crate::mm::guest::GuestMemory;
-use crate::mm::walk::{
-    self,
-    translate, //
+use crate::mm::access::Part;
+use crate::mm::guest::{
+    copy_from_linear,
+    GuestMemory, //
 };
-use crate::policy::cpuid;
-use crate::sys::page::SharedPage;
 use crate::trace::{
     self,
     npf_flag, //
 };
 
-/// CR0.AM.
-const CR0_AM: u64 = 1 << 18;
-
 /// Iterations of a repeated instruction that are carried out before the guest can be interrupted.
 const BATCH: usize = 64;
 
-/// Part of an access that lies in one page.
+/// What an instruction that is carried out may do.
 #[derive(Clone, Copy)]
-struct Part {
-    gpa: u64,
-    len: usize,
+pub(super) struct Rules<'a> {
+    /// Each access is judged by the rights of its pages.
+    pub(super) checks: bool,
+    /// What it writes is written.
+    pub(super) writes: bool,
+    /// What it reads, if not what is there.
+    pub(super) data: Option<&'a EmulReadData>,
+}
+
+impl Rules<'_> {
+    /// As the processor would carry it out.
+    pub(super) const CHECKED: Self = Self {
+        checks: true,
+        writes: true,
+        data: None,
+    };
+
+    /// Without a look at rights: a monitor has allowed it (E-7).
+    pub(super) const UNCHECKED: Self = Self {
+        checks: false,
+        ..Self::CHECKED
+    };
+
+    /// What remains of the rules for an instruction that has to be started again.
+    fn again(&self) -> Again {
+        match (self.checks, self.writes, self.data) {
+            (true, ..) => Again::Checked,
+            (false, _, Some(data)) => Again::WithReads(*data),
+            (false, true, None) => Again::Unchecked,
+            (false, false, None) => Again::WithoutWrites,
+        }
+    }
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of an instruction that is started again.
+    pub(super) const fn of(again: &'a Again) -> Self {
+        match again {
+            Again::Checked => Self::CHECKED,
+            Again::Unchecked => Self::UNCHECKED,
+            Again::WithoutWrites => Self {
+                writes: false,
+                ..Self::UNCHECKED
+            },
+            Again::WithReads(data) => Self {
+                data: Some(data),
+                ..Self::UNCHECKED
+            },
+        }
+    }
 }
 
 /// A translated range: one or two parts.
@@ -79,60 +108,9 @@ pub(super) struct Place {
     second: Part,
 }
 
-/// The guest as the emulator sees it.
-pub(super) struct MmioOps<'r, 'v, B: Backend> {
-    running: &'r mut Running<'v, B>,
-    /// The access to a port for which the guest exited.
-    port: Option<IoAccess>,
-}
-
-impl<'r, 'v, B: Backend> MmioOps<'r, 'v, B> {
-    /// For an instruction that uses no port.
-    pub(super) fn new(running: &'r mut Running<'v, B>) -> Self {
-        Self {
-            running,
-            port: None,
-        }
-    }
-
-    /// For the instruction that made this access.
-    pub(super) fn for_port(running: &'r mut Running<'v, B>, port: IoAccess) -> Self {
-        Self {
-            running,
-            port: Some(port),
-        }
-    }
-
-    /// Where the processor keeps the vector registers that have no fixed place.
-    fn layout(&self) -> Layout {
-        let policy = &self.running.policy;
-        Layout {
-            avx: policy.xsave_offset(2) as usize,
-            zmm_high: policy.xsave_offset(6) as usize,
-            zmm_16: policy.xsave_offset(7) as usize,
-        }
-    }
-
-    /// Changes vector registers.
-    fn change(&mut self, change: impl FnOnce(&mut [u8]) -> Option<()>) -> Result {
-        // As after a write to another register.
-        self.running.end_access();
-        let done = self.running.hw.change_vector_registers(change);
-        done.ok_or(Fault::Unhandleable)
-    }
-
-    /// Whether the processor has allowed this access. It checks that before anything else about the instruction; one
-    /// that comes here without was put in memory after another had exited.
-    fn check_port(&self, port: u16, width: Width, input: bool) -> Result {
-        let allowed = self.port.is_some_and(|io| {
-            io.port == port && usize::from(io.bytes) == width.bytes() && io.input == input
-        });
-        if allowed {
-            Ok(())
-        } else {
-            Err(Fault::Retry)
-        }
-    }
+/// Whether the guest has exited because of a page walk. The instruction at RIP may be any then.
+const fn is_walk(exit: Exit) -> bool {
+    matches!(exit, Exit::NestedPageFault(fault) if fault.in_page_table)
 }
 
 /// How a nested page fault is traced.
@@ -158,6 +136,9 @@ impl<B: Backend> Running<'_, B> {
         });
         let gfn = fault.gpa >> 12;
         if let Some(leaf) = self.domain.p2m.lookup(gfn) {
+            if self.protected_fault(fault, &leaf) {
+                return;
+            }
             let allowed = leaf.ty.is_page() && (!fault.write || leaf.ty.writable());
             if allowed {
                 // It was mapped meanwhile. What a device model has answered is of no use any more.
@@ -182,19 +163,34 @@ impl<B: Backend> Running<'_, B> {
             // There is no instruction to carry out, for which Xen gives the same.
             return self.inject(GP0);
         }
-        self.emulate(fault);
+        self.emulate_by(Exit::NestedPageFault(fault), &Rules::CHECKED);
     }
 
-    /// Carries out the instruction at RIP.
-    fn emulate(&mut self, fault: NestedFault) {
+    /// Carries out the instruction at RIP, for which the guest exited so.
+    pub(super) fn emulate_by(&mut self, exit: Exit, rules: &Rules<'_>) {
         let width = self.code_width();
-        for _ in 0..BATCH {
+        let start = self.code_address(width);
+        // An iteration that a monitor has allowed is one instruction (E-7).
+        let batch = if rules.checks { BATCH } else { 1 };
+        for _ in 0..batch {
             let bytes = self.insn.bytes;
             let Some(bytes) = bytes.get(..self.insn.len) else {
                 return;
             };
-            match emulate_one(&mut MmioOps::new(self), bytes, width) {
-                Ok(Done::Next { len }) => {
+            let mut ops = GuestOps::new(self, rules);
+            let done = match ops.judge_fetch(start, bytes, width) {
+                // Whatever it is, it may be executed.
+                Ok(()) if !rules.checks || is_walk(exit) => {
+                    if self.exit_in_software(exit, rules, bytes, width) {
+                        return;
+                    }
+                    emulate_one(&mut GuestOps::new(self, rules), bytes, width)
+                }
+                Ok(()) => emulate_one(&mut ops, bytes, width),
+                Err(fault) => Err(fault),
+            };
+            match done {
+                Ok(Done::Next { len } | Done::Shadow { len, .. }) => {
                     let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width);
                     self.complete(next);
                     break;
@@ -209,35 +205,96 @@ impl<B: Backend> Running<'_, B> {
                     self.complete(rip);
                     break;
                 }
-                // None of these accesses the memory for which the processor stopped: another one is there now, and
-                // has not done anything that is not done again when the guest executes it.
-                Ok(
-                    Done::Shadow { .. }
-                    | Done::Halt { .. }
-                    | Done::Interrupt { .. }
-                    | Done::TaskSwitched,
-                ) => break,
+                Ok(Done::Halt { len }) => {
+                    let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width);
+                    self.insn.next_rip = Some(next);
+                    self.end_access();
+                    return self.hlt();
+                }
+                Ok(Done::TaskSwitched) => break,
+                Ok(Done::Interrupt { .. }) => {
+                    self.unhandleable(exit, rules);
+                    break;
+                }
                 Err(Fault::Exception(exception)) => {
                     self.raise(exception);
                     break;
                 }
-                Err(Fault::Retry) => return self.retry(Exit::NestedPageFault(fault)),
+                Err(Fault::Retry) => return self.retry(exit, rules.again()),
                 Err(Fault::Unhandleable) => {
-                    let shown = u64::from_be_bytes(
-                        self.insn
-                            .bytes
-                            .first_chunk::<8>()
-                            .copied()
-                            .unwrap_or_default(),
-                    );
-                    self.crash(format_args!(
-                        "cannot emulate the instruction {shown:016x} on memory that is not RAM"
-                    ));
+                    self.unhandleable(exit, rules);
                     break;
                 }
             }
         }
         self.end_access();
+    }
+
+    /// Does with an instruction what can be done with one that is not known. A walk is reported for which it was to be
+    /// carried out, whether the monitor wants to hear of walks or not. Device memory cannot do without it; elsewhere a
+    /// monitor is told, or the guest gets what Xen gives it.
+    fn unhandleable(&mut self, exit: Exit, rules: &Rules<'_>) {
+        let shown = u64::from_be_bytes(
+            self.insn
+                .bytes
+                .first_chunk::<8>()
+                .copied()
+                .unwrap_or_default(),
+        );
+        let on_memory = match exit {
+            Exit::NestedPageFault(fault) => self.is_watched_page(fault.gpa >> 12).is_some(),
+            _ => true,
+        };
+        if self.unimplemented() {
+            return;
+        }
+        if let (Exit::NestedPageFault(fault), true) = (exit, rules.checks && is_walk(exit)) {
+            return self.report_walk(fault);
+        }
+        if on_memory {
+            self.hypervisor.log(format_args!(
+                "d{}v{}: cannot emulate the instruction {shown:016x}\n",
+                self.domain.id(),
+                self.vcpu.id()
+            ));
+            return self.inject(UD);
+        }
+        self.crash(format_args!(
+            "cannot emulate the instruction {shown:016x} on memory that is not RAM"
+        ));
+    }
+
+    /// The linear address by which the instruction at RIP accesses `gpa`, and what it does there, if that can be told.
+    pub(super) fn data_access(&mut self, gpa: u64) -> Option<(u64, Kind)> {
+        let width = self.code_width();
+        let bytes = self.insn.bytes;
+        let bytes = bytes.get(..self.insn.len)?;
+        let mut ops = GuestOps::probing(self, &Rules::UNCHECKED, gpa);
+        // Whatever ends it, nothing has happened.
+        let _ = emulate_one(&mut ops, bytes, width);
+        ops.found()
+    }
+
+    /// Fetches the instruction at RIP once more, outside the section.
+    pub(super) fn fetch_again(&mut self) {
+        let at = self.code_address(self.code_width());
+        let paging = self.paging();
+        let mut bytes = [0; 15];
+        // As much as there is: a page at a time.
+        // CAST: Twelve bits.
+        let room = (4096 - (at & 0xfff) as usize).min(bytes.len());
+        let (head, tail) = bytes.split_at_mut(room);
+        let p2m = &self.domain.p2m;
+        self.insn.next_rip = None;
+        self.insn.len = 0;
+        if copy_from_linear(p2m, &paging, at, head).is_ok() {
+            self.insn.len = room;
+            let next = at.wrapping_add(room as u64);
+            if !tail.is_empty() && copy_from_linear(p2m, &paging, next, tail).is_ok() {
+                self.insn.len = bytes.len();
+            }
+        }
+        self.insn.bytes = bytes;
     }
 
     /// Ends an iteration of a repeated instruction that has more of them: what ends with an instruction ends with it
@@ -329,275 +386,4 @@ impl<B: Backend> Running<'_, B> {
             .lookup(part.gpa >> 12)
             .is_some_and(|leaf| leaf.ty.is_page() && leaf.ty != P2mType::IoreqServer)
     }
-}
-
-/// Only what instructions with operands in memory ask for. Far transfers and system instructions have no business with
-/// devices.
-impl<B: Backend> System for MmioOps<'_, '_, B> {
-    fn long_mode(&self) -> Result<bool> {
-        Ok(self.running.hw.efer() & EFER_LMA != 0)
-    }
-
-    fn control(&self, register: Control) -> Result<u64> {
-        match register {
-            Control::Cr0 => Ok(self.running.hw.cr0()),
-            Control::Cr3 => Ok(self.running.hw.cr3()),
-            Control::Cr4 => Ok(self.running.hw.cr4()),
-            Control::Cr2 | Control::Cr8 => Err(Fault::Unhandleable),
-        }
-    }
-
-    fn extended_control(&self, index: u32) -> Result<u64> {
-        match index {
-            0 => Ok(self.running.hw.xcr0()),
-            _ => Err(Fault::Unhandleable),
-        }
-    }
-}
-
-/// Registers are moved to and from memory. The kernel has no arithmetic for what a device says, and so there is none.
-impl<B: Backend> Fpu for MmioOps<'_, '_, B> {
-    fn vector(&self, number: u8, into: &mut [u8]) -> Result {
-        let area = self.running.hw.vector_registers();
-        area::vector(area, &self.layout(), number, into).ok_or(Fault::Unhandleable)
-    }
-
-    fn set_vector(&mut self, number: u8, from: &[u8], rest: Rest) -> Result {
-        let layout = self.layout();
-        self.change(|area| area::set_vector(area, &layout, number, from, rest))
-    }
-
-    fn mmx(&self, number: u8) -> Result<u64> {
-        let area = self.running.hw.vector_registers();
-        if area::has_pending_exception(area).ok_or(Fault::Unhandleable)? {
-            return Err(Exception::X87.into());
-        }
-        area::mmx(area, number).ok_or(Fault::Unhandleable)
-    }
-
-    fn set_mmx(&mut self, number: u8, value: u64) -> Result {
-        self.change(|area| area::set_mmx(area, number, value))
-    }
-
-    fn enter_mmx(&mut self) -> Result {
-        self.change(area::enter_mmx)
-    }
-
-    fn mxcsr(&self) -> Result<u32> {
-        area::mxcsr(self.running.hw.vector_registers()).ok_or(Fault::Unhandleable)
-    }
-
-    fn set_mxcsr(&mut self, value: u32) -> Result {
-        let mask = area::mxcsr_mask(self.running.hw.vector_registers());
-        if value & !mask.ok_or(Fault::Unhandleable)? != 0 {
-            return Err(Exception::protection(self.mode()).into());
-        }
-        self.change(|area| area::set_mxcsr(area, value))
-    }
-}
-
-impl<B: Backend> Ops for MmioOps<'_, '_, B> {
-    type Place = Place;
-
-    fn vendor(&self) -> Vendor {
-        match self.running.policy.vendor() {
-            cpuid::Vendor::Intel => Vendor::Intel,
-            _ => Vendor::Amd,
-        }
-    }
-
-    fn mode(&self) -> Mode {
-        if self.running.hw.cr0() & CR0_PE == 0 {
-            Mode::Real
-        } else if self.running.hw.rflags() & RFLAGS_VM != 0 {
-            Mode::Virtual8086
-        } else {
-            Mode::Protected
-        }
-    }
-
-    fn cpl(&self) -> u8 {
-        self.running.hw.cpl()
-    }
-
-    fn checks_alignment(&self) -> bool {
-        self.running.hw.cr0() & CR0_AM != 0
-            && self.running.hw.rflags() & AC != 0
-            && self.running.hw.cpl() == 3
-    }
-
-    fn linear_bits(&self) -> u32 {
-        if self.running.hw.cr4() & CR4_LA57 != 0 {
-            57
-        } else {
-            48
-        }
-    }
-
-    fn gpr(&self, register: Gpr) -> u64 {
-        self.running.hw.gpr(register.number())
-    }
-
-    fn set_gpr(&mut self, register: Gpr, value: u64) {
-        // From here on the instruction, or this iteration of it, cannot be given up.
-        self.running.end_access();
-        self.running.hw.set_gpr(register.number(), value);
-    }
-
-    fn rip(&self) -> u64 {
-        self.running.hw.rip()
-    }
-
-    fn rflags(&self) -> u64 {
-        self.running.hw.rflags()
-    }
-
-    fn set_rflags(&mut self, value: u64) {
-        self.running.end_access();
-        self.running.hw.set_rflags(value);
-    }
-
-    fn segment(&self, segment: Segment) -> SegmentState {
-        let name = match segment {
-            Segment::Es => SegmentName::Es,
-            Segment::Cs => SegmentName::Cs,
-            Segment::Ss => SegmentName::Ss,
-            Segment::Ds => SegmentName::Ds,
-            Segment::Fs => SegmentName::Fs,
-            Segment::Gs => SegmentName::Gs,
-        };
-        let segment = self.running.hw.segment(name);
-        SegmentState {
-            base: segment.base,
-            limit: segment.limit,
-            attributes: segment.attr,
-        }
-    }
-
-    fn translate(&mut self, linear: u64, len: usize, access: Access) -> Result<Place> {
-        let paging = self.running.paging();
-        let memory = GuestMemory(&self.running.domain.p2m);
-        let access = walk::Access {
-            write: access.writes(),
-            fetch: false,
-            user: self.running.hw.cpl() == 3,
-        };
-        let walk = |at: u64| {
-            translate(&memory, &paging, at, access).map_err(|fault| match fault {
-                walk::Fault::Page(code) => Fault::from(Exception::page(at, code)),
-                walk::Fault::NonCanonical => Fault::from(Exception::protection(Mode::Protected)),
-                walk::Fault::NoMemory => Fault::Unhandleable,
-            })
-        };
-        // CAST: Twelve bits.
-        let room = 4096 - (linear & 0xfff) as usize;
-        let first = Part {
-            gpa: walk(linear)?,
-            len: len.min(room),
-        };
-        let rest = len - first.len;
-        let second = Part {
-            gpa: if rest == 0 {
-                0
-            } else {
-                walk(linear.wrapping_add(first.len as u64))?
-            },
-            len: rest,
-        };
-        Ok(Place { first, second })
-    }
-
-    fn read(&mut self, place: &Place, into: &mut [u8]) -> Result {
-        let (first, second) = into
-            .split_at_mut_checked(place.first.len)
-            .ok_or(Fault::Unhandleable)?;
-        self.running.read_part(place.first, first)?;
-        if place.second.len != 0 {
-            self.running.read_part(place.second, second)?;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, place: &Place, from: &[u8]) -> Result {
-        let (first, second) = from
-            .split_at_checked(place.first.len)
-            .ok_or(Fault::Unhandleable)?;
-        self.running.write_part(place.first, first)?;
-        if place.second.len != 0 {
-            self.running.write_part(place.second, second)?;
-        }
-        Ok(())
-    }
-
-    fn compare_exchange(&mut self, place: &Place, old: &[u8], new: &[u8]) -> Result {
-        if !self.running.is_memory(place.first) {
-            return self.write(place, new);
-        }
-        // Another processor may be at the same word: exchange it as one step, if it is one word.
-        let aligned = place.second.len == 0 && place.first.gpa % (old.len() as u64).max(1) == 0;
-        let page = self
-            .running
-            .domain
-            .p2m
-            .get(place.first.gpa >> 12, true)
-            .map_err(|_| Fault::Unhandleable)?;
-        let page = SharedPage::new(page);
-        // CAST: Twelve bits.
-        let offset = (place.first.gpa & 0xfff) as usize;
-        let done = aligned && exchange(&page, offset, old, new).ok_or(Fault::Unhandleable)?;
-        if done {
-            Ok(())
-        } else {
-            Err(Fault::Retry)
-        }
-    }
-
-    fn port_read(&mut self, port: u16, width: Width) -> Result<u64> {
-        self.check_port(port, width, true)?;
-        // CAST: At most four.
-        let value = self.running.device_in(port, width.bytes() as u8);
-        value.map(|value| value & width.mask()).ok_or(Fault::Retry)
-    }
-
-    fn port_write(&mut self, port: u16, width: Width, value: u64) -> Result {
-        self.check_port(port, width, false)?;
-        // CAST: At most four.
-        if self.running.device_out(port, width.bytes() as u8, value) {
-            Ok(())
-        } else {
-            Err(Fault::Retry)
-        }
-    }
-}
-
-/// Replaces `old` by `new` at `offset`; `None` if that is no word.
-fn exchange(page: &SharedPage, offset: usize, old: &[u8], new: &[u8]) -> Option<bool> {
-    use core::sync::atomic::Ordering::SeqCst;
-    Some(match (old, new) {
-        (&[a], &[b]) => page
-            .byte(offset)?
-            .compare_exchange(a, b, SeqCst, SeqCst)
-            .is_ok(),
-        (old, new) if old.len() == 2 => {
-            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
-            let (a, b) = (u16::from_le_bytes(*a), u16::from_le_bytes(*b));
-            page.word16(offset)?
-                .compare_exchange(a, b, SeqCst, SeqCst)
-                .is_ok()
-        }
-        (old, new) if old.len() == 4 => {
-            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
-            let (a, b) = (u32::from_le_bytes(*a), u32::from_le_bytes(*b));
-            page.word32(offset)?
-                .compare_exchange(a, b, SeqCst, SeqCst)
-                .is_ok()
-        }
-        (old, new) => {
-            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
-            let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
-            page.word64(offset)?
-                .compare_exchange(a, b, SeqCst, SeqCst)
-                .is_ok()
-        }
-    })
 }

@@ -65,7 +65,14 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
+    /// [`Running::read_msr`] outside the section.
+    #[inline(never)]
+    pub(super) fn msr_value(&mut self, msr: u32) -> Option<u64> {
+        self.read_msr(msr)
+    }
+
     /// The value of an MSR, or `None` for a fault.
+    #[inline(always)]
     pub(super) fn read_msr(&mut self, msr: u32) -> Option<u64> {
         match classify(msr) {
             MsrClass::Apic if msr == APIC_BASE => Some(self.owned.lapic.base()),

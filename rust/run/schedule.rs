@@ -62,10 +62,12 @@ impl<'a> Hook<'a> {
 }
 
 impl Scheduled for Hook<'_> {
+    #[inline(never)]
     fn given(&self) {
         self.vcpu.runstate.given(self);
     }
 
+    #[inline(never)]
     fn taken(&self, preempted: bool) {
         self.vcpu.runstate.taken(preempted, self);
     }

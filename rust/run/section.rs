@@ -40,6 +40,7 @@ impl<B: Backend> Running<'_, B> {
         self.hw.begin(&preempt, &irqs, flush);
         self.vcpu.set_running_on(Some(preempt.cpu()));
 
+        self.watched = self.watches_exits();
         let exit = self.enter_until_slow(&mut irqs);
 
         self.vcpu.set_running_on(None);
@@ -62,9 +63,16 @@ impl<B: Backend> Running<'_, B> {
             if requests & request::IN_SECTION != 0 {
                 self.vcpu.take_requests(request::IN_SECTION);
             }
-            self.deliver_events();
-
-            let Some(exit) = self.enter_until_exit(irqs) else {
+            let exit = if self.watched {
+                if !self.deliver_watched() {
+                    return Exit::Interrupt;
+                }
+                Some(self.enter_watched(irqs))
+            } else {
+                self.deliver_events();
+                self.enter_until_exit(irqs)
+            };
+            let Some(exit) = exit else {
                 continue;
             };
             self.vcpu.count_exit(kind(exit));
@@ -125,6 +133,26 @@ impl<B: Backend> Running<'_, B> {
                 return None;
             }
         }
+    }
+
+    /// Delivers events to a guest that a monitor watches: none while it executes one instruction at a time, and none
+    /// that the monitor wants to hear of before. `false` if there is such a one.
+    #[inline(never)]
+    fn deliver_watched(&mut self) -> bool {
+        if self.owned.watched.steps {
+            return true;
+        }
+        self.deliver_now();
+        !(self.owned.watched.next_interrupt && self.hw.injection_pending())
+    }
+
+    /// Enters a guest that a monitor watches, once. Nothing is answered here: what it wants to hear of is known
+    /// outside, and the paths of guests that nobody watches are called in one place each, where the compiler puts them.
+    #[inline(never)]
+    fn enter_watched(&mut self, irqs: &IrqsOff) -> Exit {
+        let exit = self.hw.enter(irqs);
+        self.trace_exit(exit);
+        exit
     }
 
     /// Traces an exit, before anything is done about it.

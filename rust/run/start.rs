@@ -13,8 +13,13 @@ use crate::domain::hypervisor::{
     Hypervisor,
     HYPERVISOR, //
 };
+use crate::domain::patching;
 use crate::hw::svm::Svm;
 use crate::hw::Backend;
+use crate::livepatch::engine::{
+    Engine,
+    LIVEPATCH, //
+};
 use crate::policy::{
     Capabilities,
     SystemPolicies, //
@@ -27,7 +32,8 @@ use crate::sys::cpu::{
 use crate::sys::global::GlobalGuard;
 use crate::sys::{
     msr,
-    timer, //
+    timer,
+    wait, //
 };
 
 /// What a guest's frame numbers may be, in bits of the address.
@@ -40,6 +46,7 @@ const DE_CFG_LFENCE: u64 = 1 << 1;
 
 /// The running hypervisor. Fields are dropped in order.
 pub(crate) struct Started {
+    _livepatch: GlobalGuard<Engine>,
     _hypervisor: GlobalGuard<Hypervisor>,
     _processors: HotplugRegistration,
     _backend: BackendGuard<Svm>,
@@ -63,6 +70,12 @@ impl Started {
             kernel::prelude::pr_err!("this kernel's timers are larger than this module knows\n");
             return Err(ENODEV);
         }
+        if !wait::check_size() {
+            kernel::prelude::pr_err!(
+                "this kernel's wait queues are larger than this module knows\n"
+            );
+            return Err(ENODEV);
+        }
         clock::start().inspect_err(|_| {
             kernel::prelude::pr_err!("the host does not know how fast its TSC is\n");
         })?;
@@ -73,7 +86,11 @@ impl Started {
         // SAFETY: The module is started once, and the guard is dropped after the devices, which are the only way in;
         // threads and timers belong to domains, and the module is not unloaded while there are any.
         let hypervisor = unsafe { HYPERVISOR.init(hypervisor)? };
+        let livepatch = Engine::new(patching::GUESTS)?;
+        // SAFETY: As above.
+        let livepatch = unsafe { LIVEPATCH.init(livepatch)? };
         Ok(Self {
+            _livepatch: livepatch,
             _hypervisor: hypervisor,
             _processors: processors,
             _backend: backend,

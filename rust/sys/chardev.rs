@@ -24,8 +24,10 @@ use crate::abi::errno::{
     self,
     Errno, //
 };
+use crate::sys::hold;
 use crate::sys::page::PageRef;
 use crate::sys::raw;
+use crate::sys::wait::Waiter;
 
 /// What an open file of a device is. One object per `open`, shared by all threads that use the descriptor.
 pub(crate) trait Device: Send + Sync + Sized + 'static {
@@ -39,14 +41,23 @@ pub(crate) trait Device: Send + Sync + Sized + 'static {
     /// Somebody opens the device.
     fn open() -> errno::Result<Arc<Self>>;
 
-    /// An ioctl. `arg` is what user space passed.
-    fn ioctl(this: &Arc<Self>, file: &OpenFile, cmd: u32, arg: usize) -> errno::Result<i64>;
+    /// An ioctl. `arg` is what user space passed. `ERESTART` asks to be called again, with the same `progress`, after
+    /// others were let in: whatever takes long, or is done in parts, has safe points of live patching in between.
+    fn ioctl(
+        this: &Arc<Self>,
+        file: &OpenFile,
+        cmd: u32,
+        arg: usize,
+        progress: &mut Progress,
+    ) -> errno::Result<i64>;
 
-    /// Reads; returns how many bytes.
+    /// Reads; returns how many bytes. `ERESTART` asks to be called again when the word that is put into `wait` is not
+    /// 0; it must be there as long as the open file is.
     fn read(
         _this: &Arc<Self>,
         _file: &OpenFile,
         _into: &mut UserSliceWriter,
+        _wait: &mut Option<Waiter>,
     ) -> errno::Result<usize> {
         Err(errno::EINVAL)
     }
@@ -75,6 +86,9 @@ pub(crate) trait Device: Send + Sync + Sized + 'static {
     /// The last descriptor was closed.
     fn release(_this: &Arc<Self>) {}
 }
+
+/// What an ioctl that is done in parts keeps from one to the next; 0 at the first.
+pub(crate) type Progress = [u64; 8];
 
 /// An open file, during a call.
 pub(crate) struct OpenFile(*mut bindings::file);
@@ -232,8 +246,17 @@ impl<T: Send + Sync + 'static> Held<T> {
         /// # Safety
         ///
         /// To be called as it was registered, with what was registered.
+        #[link_section = ".kprobes.text"]
         unsafe extern "C" fn get<T>(held: *mut raw::oxen_held) {
-            // SAFETY: A mapping holds the reference that it was made from.
+            // SAFETY: By the contract.
+            hold::mapping(|| unsafe { get_inside::<T>(held) });
+        }
+        /// # Safety
+        ///
+        /// A mapping holds a reference of the `Arc` that `held` was made from.
+        #[inline(never)]
+        unsafe fn get_inside<T>(held: *mut raw::oxen_held) {
+            // SAFETY: By the contract.
             let object = unsafe { Arc::from_raw(held.cast::<Held<T>>().cast_const()) };
             core::mem::forget(object.clone());
             core::mem::forget(object);
@@ -243,8 +266,17 @@ impl<T: Send + Sync + 'static> Held<T> {
         /// # Safety
         ///
         /// To be called as it was registered, with what was registered.
+        #[link_section = ".kprobes.text"]
         unsafe extern "C" fn put<T>(held: *mut raw::oxen_held) {
-            // SAFETY: The mapping gives its reference back.
+            // SAFETY: By the contract.
+            hold::mapping(|| unsafe { put_inside::<T>(held) });
+        }
+        /// # Safety
+        ///
+        /// A mapping gives back its reference of the `Arc` that `held` was made from.
+        #[inline(never)]
+        unsafe fn put_inside<T>(held: *mut raw::oxen_held) {
+            // SAFETY: By the contract.
             drop(unsafe { Arc::from_raw(held.cast::<Held<T>>().cast_const()) });
         }
         let head = raw::oxen_held {
@@ -370,15 +402,28 @@ fn to_long(result: errno::Result<i64>) -> c_long {
     }
 }
 
+// What the kernel calls stands in the section that is never patched, and does nothing but pass the gate. The functions
+// that it calls inside are never inlined into it.
+
 /// Called by the kernel, or through the pointer that is registered beside it.
 ///
 /// # Safety
 ///
 /// To be called as it was registered, with what was registered.
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn open<D: Device>(
     _inode: *mut bindings::inode,
     file: *mut bindings::file,
 ) -> c_int {
+    // SAFETY: The file is being opened.
+    hold::tool(|| unsafe { open_inside::<D>(file) })
+}
+
+/// # Safety
+///
+/// `file` must be one that is being opened.
+#[inline(never)]
+unsafe fn open_inside<D: Device>(file: *mut bindings::file) -> c_int {
     match D::open() {
         Ok(device) => {
             // SAFETY: The file is being opened; nobody else uses it.
@@ -394,16 +439,26 @@ unsafe extern "C" fn open<D: Device>(
 /// # Safety
 ///
 /// To be called as it was registered, with what was registered.
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn release<D: Device>(
     _inode: *mut bindings::inode,
     file: *mut bindings::file,
 ) -> c_int {
+    // SAFETY: The file is being closed.
+    hold::tool(|| unsafe { release_inside::<D>(file) });
+    0
+}
+
+/// # Safety
+///
+/// `file` must be one of `D` that is being closed.
+#[inline(never)]
+unsafe fn release_inside<D: Device>(file: *mut bindings::file) {
     // SAFETY: `open` put it there.
     let ptr = unsafe { (*file).private_data };
     // SAFETY: No other operation runs or comes any more.
     let device = unsafe { <Arc<D> as ForeignOwnable>::from_foreign(ptr) };
     D::release(&device);
-    0
 }
 
 /// Called by the kernel, or through the pointer that is registered beside it.
@@ -411,14 +466,40 @@ unsafe extern "C" fn release<D: Device>(
 /// # Safety
 ///
 /// To be called as it was registered, with what was registered.
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn ioctl<D: Device>(
     file: *mut bindings::file,
     cmd: c_uint,
     arg: c_ulong,
 ) -> c_long {
-    // SAFETY: The kernel calls this with an open file of ours.
+    let mut progress = [0; 8];
+    loop {
+        // SAFETY: The kernel calls this with an open file of ours.
+        let result = hold::tool(|| unsafe { ioctl_inside::<D>(file, cmd, arg, &mut progress) });
+        if result != AGAIN {
+            return result;
+        }
+        // SAFETY: A process in a system call may sleep.
+        unsafe { raw::oxen_fixed_yield() };
+    }
+}
+
+/// `ERESTART`, as a call returns it.
+const AGAIN: c_long = errno::ERESTART.to_raw() as c_long;
+
+/// # Safety
+///
+/// `file` must be an open file of `D`.
+#[inline(never)]
+unsafe fn ioctl_inside<D: Device>(
+    file: *mut bindings::file,
+    cmd: c_uint,
+    arg: c_ulong,
+    progress: &mut Progress,
+) -> c_long {
+    // SAFETY: By the contract.
     let device = unsafe { device::<D>(file) };
-    to_long(D::ioctl(&device, &OpenFile(file), cmd, arg))
+    to_long(D::ioctl(&device, &OpenFile(file), cmd, arg, progress))
 }
 
 /// Called by the kernel, or through the pointer that is registered beside it.
@@ -426,17 +507,43 @@ unsafe extern "C" fn ioctl<D: Device>(
 /// # Safety
 ///
 /// To be called as it was registered, with what was registered.
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn read<D: Device>(
     file: *mut bindings::file,
     buf: *mut c_char,
     len: usize,
     _pos: *mut bindings::loff_t,
 ) -> isize {
-    // SAFETY: The kernel calls this with an open file of ours.
+    loop {
+        let mut wait = None;
+        // SAFETY: The kernel calls this with an open file of ours.
+        let result = hold::tool(|| unsafe { read_inside::<D>(file, buf, len, &mut wait) });
+        if result != AGAIN {
+            return result;
+        }
+        // SAFETY: It is there as long as the open file, which stays open during the call.
+        if wait.is_some_and(|waiter| unsafe { waiter.wait() }) {
+            return errno::EINTR.to_raw() as isize;
+        }
+    }
+}
+
+/// # Safety
+///
+/// `file` must be an open file of `D`.
+#[inline(never)]
+unsafe fn read_inside<D: Device>(
+    file: *mut bindings::file,
+    buf: *mut c_char,
+    len: usize,
+    wait: &mut Option<Waiter>,
+) -> isize {
+    // SAFETY: By the contract.
     let device = unsafe { device::<D>(file) };
     let mut into = UserSlice::new(UserPtr::from_ptr(buf.cast()), len).writer();
+    let result = D::read(&device, &OpenFile(file), &mut into, wait);
     // CAST: A length of memory fits.
-    to_long(D::read(&device, &OpenFile(file), &mut into).map(|len| len as i64)) as isize
+    to_long(result.map(|len| len as i64)) as isize
 }
 
 /// Called by the kernel, or through the pointer that is registered beside it.
@@ -444,6 +551,7 @@ unsafe extern "C" fn read<D: Device>(
 /// # Safety
 ///
 /// To be called as it was registered, with what was registered.
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn write<D: Device>(
     file: *mut bindings::file,
     buf: *const c_char,
@@ -451,6 +559,19 @@ unsafe extern "C" fn write<D: Device>(
     _pos: *mut bindings::loff_t,
 ) -> isize {
     // SAFETY: The kernel calls this with an open file of ours.
+    hold::tool(|| unsafe { write_inside::<D>(file, buf, len) })
+}
+
+/// # Safety
+///
+/// `file` must be an open file of `D`.
+#[inline(never)]
+unsafe fn write_inside<D: Device>(
+    file: *mut bindings::file,
+    buf: *const c_char,
+    len: usize,
+) -> isize {
+    // SAFETY: By the contract.
     let device = unsafe { device::<D>(file) };
     let mut from = UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), len).reader();
     // CAST: A length of memory fits.
@@ -462,13 +583,26 @@ unsafe extern "C" fn write<D: Device>(
 /// # Safety
 ///
 /// To be called as it was registered, with what was registered.
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn poll<D: Device>(
     file: *mut bindings::file,
     table: *mut bindings::poll_table_struct,
 ) -> bindings::__poll_t {
-    // SAFETY: The kernel calls this with an open file of ours.
+    // SAFETY: The kernel calls this with an open file of ours, and a table that is null or valid during the call.
+    hold::tool(|| unsafe { poll_inside::<D>(file, table) })
+}
+
+/// # Safety
+///
+/// `file` must be an open file of `D`, `table` null or valid.
+#[inline(never)]
+unsafe fn poll_inside<D: Device>(
+    file: *mut bindings::file,
+    table: *mut bindings::poll_table_struct,
+) -> bindings::__poll_t {
+    // SAFETY: By the contract.
     let device = unsafe { device::<D>(file) };
-    // SAFETY: The table is null or valid during the call.
+    // SAFETY: By the contract.
     let table = unsafe { PollTable::from_raw(table) };
     D::poll(&device, &OpenFile(file), &table)
 }
@@ -478,17 +612,30 @@ unsafe extern "C" fn poll<D: Device>(
 /// # Safety
 ///
 /// To be called as it was registered, with what was registered.
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn mmap<D: Device>(
     file: *mut bindings::file,
     vma: *mut bindings::vm_area_struct,
 ) -> c_int {
+    // SAFETY: The kernel calls this with an open file of ours and a mapping that is being made.
+    hold::mapping(|| unsafe { mmap_inside::<D>(file, vma) })
+}
+
+/// # Safety
+///
+/// `file` must be an open file of `D`, `vma` a mapping of it that is being made and that nobody else uses.
+#[inline(never)]
+unsafe fn mmap_inside<D: Device>(
+    file: *mut bindings::file,
+    vma: *mut bindings::vm_area_struct,
+) -> c_int {
     if !D::MAP_BY_OFFSET {
-        // SAFETY: The mapping is being made; nobody else uses it.
+        // SAFETY: By the contract.
         return unsafe { raw::oxen_vma_prepare(vma.cast(), D::LAZY_MAP) };
     }
-    // SAFETY: The kernel calls this with an open file of ours.
+    // SAFETY: By the contract.
     let device = unsafe { device::<D>(file) };
-    // SAFETY: The mapping is being made; nobody else uses it.
+    // SAFETY: By the contract.
     unsafe { raw::oxen_vma_prepare_held(vma.cast()) };
     let mut mapping = NewMapping {
         vma: vma.cast(),

@@ -159,6 +159,7 @@ impl HotplugRegistration {
         /// # Safety
         ///
         /// To be called as it was registered, with what was registered.
+        #[link_section = ".kprobes.text"]
         unsafe extern "C" fn online<H: Hotplug>(cpu: u32) -> i32 {
             match H::online(cpu) {
                 Ok(()) => 0,
@@ -170,6 +171,7 @@ impl HotplugRegistration {
         /// # Safety
         ///
         /// To be called as it was registered, with what was registered.
+        #[link_section = ".kprobes.text"]
         unsafe extern "C" fn offline<H: Hotplug>(cpu: u32) -> i32 {
             H::offline(cpu);
             0
@@ -179,6 +181,7 @@ impl HotplugRegistration {
         /// # Safety
         ///
         /// To be called as it was registered, with what was registered.
+        #[link_section = ".kprobes.text"]
         unsafe extern "C" fn stop<H: Hotplug>() {
             H::stop();
         }
@@ -187,6 +190,7 @@ impl HotplugRegistration {
         /// # Safety
         ///
         /// To be called as it was registered, with what was registered.
+        #[link_section = ".kprobes.text"]
         unsafe extern "C" fn start<H: Hotplug>() {
             H::start();
         }

@@ -46,7 +46,7 @@ impl<T: Send + Sync> Global<T> {
     }
 
     /// The object, if the module has started.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&'static self) -> Option<&'static T> {
         // SAFETY: Null, or the object that `init` made; it outlives every caller by the contract there.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }

@@ -39,10 +39,11 @@ pub(crate) const PAT: u32 = 0x277;
 /// # Errors
 ///
 /// `EPERM` if the processor faults.
+#[inline(always)]
 pub(crate) fn read(msr: u32) -> Result<u64> {
     let mut value = 0;
     // SAFETY: A fault is caught; `value` is valid for the call.
-    if unsafe { raw::oxen_rdmsr_safe(msr, &mut value) } != 0 {
+    if unsafe { raw::oxen_fixed_rdmsr(msr, &mut value) } != 0 {
         return Err(EPERM);
     }
     Ok(value)
@@ -57,9 +58,10 @@ pub(crate) fn read(msr: u32) -> Result<u64> {
 /// # Safety
 ///
 /// The value must be one that leaves the host in a state it expects.
+#[inline(always)]
 pub(crate) unsafe fn write(msr: u32, value: u64) -> Result {
     // SAFETY: A fault is caught; the effect is the caller's responsibility.
-    if unsafe { raw::oxen_wrmsr_safe(msr, value) } != 0 {
+    if unsafe { raw::oxen_fixed_wrmsr(msr, value) } != 0 {
         return Err(EPERM);
     }
     Ok(())

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Learning when the scheduler takes the processor from a thread and gives it one.
+//!
+//! What the scheduler calls passes the gate of live patching: also a thread that waits outside of it is scheduled.
 
 use core::marker::PhantomPinned;
 use core::pin::pin;
 
 use kernel::bindings;
 
-use crate::sys::raw;
+use crate::sys::gate::Seat;
+use crate::sys::{
+    hold,
+    raw, //
+};
 
 /// What a thread does when it loses and gets a processor.
 pub(crate) trait Scheduled {
@@ -45,6 +51,7 @@ impl Drop for Notifications {
 struct Registration<'a, T> {
     notifier: bindings::preempt_notifier,
     object: &'a T,
+    seat: &'a Seat,
     _pin: PhantomPinned,
 }
 
@@ -59,13 +66,14 @@ impl<T: Scheduled> Registration<'_, T> {
     /// # Safety
     ///
     /// `notifier` is the first member of a registration that [`with`] made and has not ended.
+    #[link_section = ".kprobes.text"]
     unsafe extern "C" fn given(
         notifier: *mut bindings::preempt_notifier,
         _cpu: kernel::ffi::c_int,
     ) {
         // SAFETY: By the contract this is where a registration is.
         let this = unsafe { &*notifier.cast::<Self>() };
-        this.object.given();
+        hold::scheduled(this.seat, || this.object.given());
     }
 
     /// Called by the scheduler.
@@ -73,6 +81,7 @@ impl<T: Scheduled> Registration<'_, T> {
     /// # Safety
     ///
     /// As above.
+    #[link_section = ".kprobes.text"]
     unsafe extern "C" fn taken(
         notifier: *mut bindings::preempt_notifier,
         _next: *mut bindings::task_struct,
@@ -80,18 +89,26 @@ impl<T: Scheduled> Registration<'_, T> {
         // SAFETY: By the contract this is where a registration is.
         let this = unsafe { &*notifier.cast::<Self>() };
         // SAFETY: Looks at the current thread, which is the one that is registered.
-        let preempted = unsafe { raw::oxen_current_is_runnable() };
-        this.object.taken(preempted);
+        let preempted = unsafe { raw::oxen_fixed_current_is_runnable() };
+        hold::scheduled(this.seat, || this.object.taken(preempted));
     }
 }
 
 /// Runs `f` in this thread, and calls `object`'s functions meanwhile when the thread loses or gets a processor.
 ///
-/// `on` shows that the calls are turned on.
-pub(crate) fn with<T: Scheduled, R>(_on: &Notifications, object: &T, f: impl FnOnce() -> R) -> R {
+/// `on` shows that the calls are turned on. Calls that come while the gate is closed are missed, which `seat`, the
+/// thread's, notes.
+#[inline(always)]
+pub(crate) fn with<T: Scheduled, R>(
+    _on: &Notifications,
+    object: &T,
+    seat: &Seat,
+    f: impl FnOnce() -> R,
+) -> R {
     /// Ends the registration whatever happens.
     struct End(*mut bindings::preempt_notifier);
     impl Drop for End {
+        #[inline(always)]
         fn drop(&mut self) {
             // SAFETY: Registered by the same thread.
             unsafe { bindings::preempt_notifier_unregister(self.0) };
@@ -104,6 +121,7 @@ pub(crate) fn with<T: Scheduled, R>(_on: &Notifications, object: &T, f: impl FnO
             ..Default::default()
         },
         object,
+        seat,
         _pin: PhantomPinned,
     });
     // SAFETY: Nothing is moved out of the reference.

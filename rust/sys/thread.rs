@@ -13,12 +13,16 @@ use crate::sys::alloc::{
     KBox,
     GFP_KERNEL, //
 };
-use crate::sys::raw;
+use crate::sys::{
+    hold,
+    raw, //
+};
 
 /// What a thread does. Owned by the thread, dropped when it ends.
 pub(crate) trait Run: Send + 'static {
-    /// Runs until [`should_stop`], or returns earlier and is then only waiting to be joined.
-    fn run(self);
+    /// Runs until [`hold::should_stop`], or returns earlier and is then only waiting to be joined. Called outside of
+    /// the gate, and returns outside.
+    fn run(&self);
 }
 
 /// A kernel thread.
@@ -51,13 +55,24 @@ impl Thread {
         /// # Safety
         ///
         /// To be called as it was registered, with what was registered.
+        #[link_section = ".kprobes.text"]
         unsafe extern "C" fn main<R: Run>(arg: *mut kernel::ffi::c_void) -> i32 {
             // SAFETY: `arg` is the box that `new` gave away; the thread runs once.
             let what: KBox<R> = unsafe { KBox::from_raw(arg.cast()) };
-            let what = KBox::into_inner(what);
             what.run();
             // A kernel thread must not return before it is told to stop, or there is nothing left to join.
-            park_until(should_stop);
+            while !hold::should_stop() {
+                // SAFETY: Sets the state of the current thread; a wake-up from here on sets it back.
+                unsafe { raw::oxen_fixed_park_begin() };
+                if !hold::should_stop() {
+                    // SAFETY: A kernel thread may sleep.
+                    unsafe { raw::oxen_fixed_park_schedule() };
+                }
+                // SAFETY: Sets the state of the current thread.
+                unsafe { raw::oxen_fixed_park_end() };
+            }
+            // Who stops a thread is inside the gate and waits for this, so nothing is patched meanwhile.
+            drop(what);
             0
         }
         /// Called by the kernel, or through the pointer that is registered beside it.
@@ -172,31 +187,4 @@ impl Drop for Thread {
         // SAFETY: The reference is ours.
         unsafe { raw::oxen_put_task(self.task.as_ptr()) };
     }
-}
-
-/// Whether the current kernel thread was told to stop.
-pub(crate) fn should_stop() -> bool {
-    // SAFETY: Called by kernel threads only.
-    unsafe { raw::oxen_kthread_should_stop() }
-}
-
-/// Sleeps for about so many milliseconds.
-pub(crate) fn sleep_ms(ms: u32) {
-    // SAFETY: Callers may sleep.
-    unsafe { kernel::bindings::msleep(ms) };
-}
-
-/// Sleeps until `wake` is called and `ready` holds. `ready` must not sleep.
-pub(crate) fn park_until(mut ready: impl FnMut() -> bool) {
-    loop {
-        // SAFETY: Sets the state of the current thread; a wake-up from here on sets it back.
-        unsafe { raw::oxen_park_begin() };
-        if ready() {
-            break;
-        }
-        // SAFETY: Callers may sleep.
-        unsafe { raw::oxen_park_schedule() };
-    }
-    // SAFETY: Sets the state of the current thread.
-    unsafe { raw::oxen_park_end() };
 }

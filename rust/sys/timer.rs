@@ -18,7 +18,10 @@ use crate::sys::atomic::{
     AtomicBool,
     Ordering, //
 };
-use crate::sys::raw;
+use crate::sys::{
+    hold,
+    raw, //
+};
 
 /// Room for the C side's structure; checked when the module starts.
 const BYTES: usize = 128;
@@ -64,15 +67,19 @@ impl Timer {
         /// # Safety
         ///
         /// To be called as it was registered, with what was registered.
-        unsafe extern "C" fn fired(timer: *mut raw::hrtimer) {
+        #[link_section = ".kprobes.text"]
+        unsafe extern "C" fn fired(timer: *mut raw::hrtimer) -> bool {
             // The kernel's timer is the first member of the C side's structure, which is that of ours.
             let this = timer.cast::<Timer>();
             // SAFETY: The timer is embedded in a `Timer`, alive until it is cancelled.
             let target = unsafe { (*this).target.get().read() };
-            if let Some(target) = target {
-                // SAFETY: `attach` promised that the object outlives the timer.
-                unsafe { (target.call)(target.object) };
-            }
+            // A timer that finds the gate closed comes again.
+            hold::timer(|| {
+                if let Some(target) = target {
+                    // SAFETY: `attach` promised that the object outlives the timer.
+                    unsafe { (target.call)(target.object) };
+                }
+            })
         }
         pin_init!(Self {
             timer <- Opaque::ffi_init(|slot: *mut [u64; BYTES / 8]| {

@@ -199,6 +199,42 @@ TRACE_EVENT(oxen_inject,
 		  __print_symbolic(__entry->kind, oxen_inject_kinds), __entry->vector)
 );
 
+/* As in livepatch::state::Action. */
+#define oxen_livepatch_actions		\
+	{ 2,	"revert" },		\
+	{ 3,	"apply" },		\
+	{ 4,	"replace" }
+
+/* An action on a live patch has ended. The parts of the time are what it waited for tools and for vCPUs. */
+TRACE_EVENT(oxen_livepatch,
+	TP_PROTO(u32 action, s32 rc, u32 functions, u64 tools_ns, u64 vcpus_ns, u64 write_ns,
+		 u64 pause_ns),
+	TP_ARGS(action, rc, functions, tools_ns, vcpus_ns, write_ns, pause_ns),
+	TP_STRUCT__entry(
+		__field(u64, tools_ns)
+		__field(u64, vcpus_ns)
+		__field(u64, write_ns)
+		__field(u64, pause_ns)
+		__field(u32, action)
+		__field(s32, rc)
+		__field(u32, functions)
+	),
+	TP_fast_assign(
+		__entry->tools_ns = tools_ns;
+		__entry->vcpus_ns = vcpus_ns;
+		__entry->write_ns = write_ns;
+		__entry->pause_ns = pause_ns;
+		__entry->action = action;
+		__entry->rc = rc;
+		__entry->functions = functions;
+	),
+	TP_printk("action=%s rc=%d functions=%u tools_ns=%llu vcpus_ns=%llu "
+		  "write_ns=%llu pause_ns=%llu",
+		  __print_symbolic(__entry->action, oxen_livepatch_actions), __entry->rc,
+		  __entry->functions, __entry->tools_ns, __entry->vcpus_ns, __entry->write_ns,
+		  __entry->pause_ns)
+);
+
 #endif /* _OXEN_EVENTS_H */
 
 /* The header is read again by the next one, from the include path. */

@@ -8,6 +8,7 @@ pub(super) use crate::sys::raw::{
     rust_do_trace_oxen_first_entry,
     rust_do_trace_oxen_hypercall,
     rust_do_trace_oxen_inject,
+    rust_do_trace_oxen_livepatch,
     rust_do_trace_oxen_npf, //
 };
 
@@ -22,4 +23,5 @@ extern "C" {
     pub(super) static __tracepoint_oxen_hypercall: tracepoint;
     pub(super) static __tracepoint_oxen_domain: tracepoint;
     pub(super) static __tracepoint_oxen_inject: tracepoint;
+    pub(super) static __tracepoint_oxen_livepatch: tracepoint;
 }

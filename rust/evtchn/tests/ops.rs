@@ -474,6 +474,30 @@ fn a_port_of_the_hypervisor_is_the_hypervisors() {
 }
 
 #[test]
+fn the_hypervisor_hears_of_the_end_of_its_partner() {
+    let world = World::new(1);
+    let port = world
+        .on(1, |p| {
+            p.alloc_unbound_xen(0, 0, Consumer::VmEvent, &mut bucket())
+        })
+        .unwrap();
+    let local = topology::bind_interdomain(&world, 0, 1, port, &mut bucket()).unwrap();
+    assert_eq!(world.taken(1), []);
+    topology::close(&world, 0, local, Closer::Guest).unwrap();
+    assert_eq!(
+        world.taken(1),
+        [Delivery::Xen {
+            consumer: Consumer::VmEvent,
+            vcpu: 0,
+            port
+        }]
+    );
+    assert_eq!(world.on(1, |p| p.status(port)), Ok((Status::Unbound(0), 0)));
+    // Another can take its place.
+    assert!(topology::bind_interdomain(&world, 0, 1, port, &mut bucket()).is_ok());
+}
+
+#[test]
 fn a_host_consumer_hears_of_each_event_once_and_misses_none() {
     let world = World::new(1);
     let (host, guest) = world.connect(0, 1);

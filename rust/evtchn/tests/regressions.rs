@@ -87,7 +87,8 @@ fn ev_2_ports_without_a_bucket_are_refused_by_everything() {
         assert_eq!(bound, Err(EINVAL));
         let nothing = world.on(1, |p| p.deliver_interdomain(port, 2, 1));
         assert_eq!(nothing, Delivery::None);
-        world.on(1, |p| p.peer_closed(port, 2, 1));
+        let told = world.on(1, |p| p.peer_closed(port, 2, 1));
+        assert_eq!(told, Delivery::None);
         world.on(1, |p| p.cancel_bind(port));
         assert_eq!(world.on(1, |p| p.accept_bind(port, 2, 1)), Err(EINVAL));
         let completed = world.on(1, |p| p.complete_bind(port, 2, 1));

@@ -45,8 +45,29 @@ pub(crate) fn build(capabilities: &Capabilities) -> Result<PageBlock<1>> {
     Ok(map)
 }
 
+/// Whether a guest writes an MSR without an exit.
+pub(crate) fn is_written_directly(capabilities: &Capabilities, msr: u32) -> bool {
+    SWITCHED.contains(&msr)
+        || (msr == SPEC_CTRL && capabilities.spec_ctrl)
+        || (msr == PRED_CMD && capabilities.ibpb)
+}
+
+/// Has writes to an MSR exit.
+pub(crate) fn watch(map: &mut PageBlock<1>, msr: u32) {
+    if let Some((byte, bits)) = place(map, msr, false, true) {
+        *byte |= bits;
+    }
+}
+
 /// Clears the bits of one MSR.
 fn allow(map: &mut PageBlock<1>, msr: u32, read: bool, write: bool) {
+    if let Some((byte, bits)) = place(map, msr, read, write) {
+        *byte &= !bits;
+    }
+}
+
+/// The byte that an MSR is in, and its bits there.
+fn place(map: &mut PageBlock<1>, msr: u32, read: bool, write: bool) -> Option<(&mut u8, u8)> {
     for (index, base) in RANGES.iter().enumerate() {
         let Some(at) = msr.checked_sub(*base).filter(|at| *at < 0x2000) else {
             continue;
@@ -55,6 +76,7 @@ fn allow(map: &mut PageBlock<1>, msr: u32, read: bool, write: bool) {
         let bits = u8::from(read) | u8::from(write) << 1;
         // SAFETY: `at / 4` is below 0x800 and `index` below 3, so the byte is within the 8 KiB of the map.
         let byte = unsafe { &mut *map.as_ptr().add(index * RANGE_BYTES + at / 4) };
-        *byte &= !(bits << (at % 4 * 2));
+        return Some((byte, bits << (at % 4 * 2)));
     }
+    None
 }

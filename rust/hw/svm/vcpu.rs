@@ -2,6 +2,8 @@
 
 //! A virtual processor on SVM: its control block, its other registers, and entering it.
 
+mod decode;
+
 use core::arch::asm;
 
 use super::asid::Asid;
@@ -9,6 +11,7 @@ use super::gprs::{
     oxen_svm_enter,
     Gprs, //
 };
+use super::msrpm;
 use super::vmcb::{
     clean,
     event,
@@ -25,7 +28,6 @@ use crate::abi::errno::{
     Result,
     ENODEV, //
 };
-use crate::emulate::skip::Skip;
 use crate::hw::state::{
     CpuState,
     Event,
@@ -35,11 +37,9 @@ use crate::hw::state::{
     RFLAGS_VM, //
 };
 use crate::hw::{
-    CrAccess,
     Exit,
-    IoAccess,
-    NestedFault,
-    Vcpu, //
+    Vcpu,
+    Watch, //
 };
 use crate::sys::atomic::{
     AtomicU64,
@@ -57,6 +57,10 @@ use crate::sys::irq::{
 use crate::sys::msr;
 use crate::sys::page::PageBlock;
 use crate::sys::raw;
+use decode::{
+    decode_event,
+    decode_io, //
+};
 
 /// Numbers vCPUs for the branch predictor barrier; never reused.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -83,6 +87,12 @@ pub(crate) struct SvmVcpu {
     xcr0: u64,
     tsc_aux: u64,
     section: Option<Section>,
+    /// Breakpoint instructions leave the guest.
+    breakpoints: bool,
+    /// But for software interrupts, in the next section.
+    passes_interrupt: bool,
+    /// Which MSRs are written without an exit, if it is not as for all.
+    msrpm: Option<PageBlock<1>>,
 }
 
 /// What a section changed and `end` must restore.
@@ -114,93 +124,6 @@ impl SvmVcpu {
         let vmcb = self.vmcb_mut();
         vmcb.clean &= !dirty;
         vmcb
-    }
-
-    /// What is not one of the exits that `enter` knows at once.
-    #[inline(never)]
-    fn decode(&mut self) -> Exit {
-        let vmcb = self.vmcb();
-        let (code, info1, info2) = (vmcb.exit_code, vmcb.exit_info_1, vmcb.exit_info_2);
-        // An exit in the middle of delivering an event: the event is not lost.
-        let interrupted = vmcb.exit_int_info;
-        if interrupted & event::VALID != 0 {
-            match interrupted & event::TYPE_MASK {
-                // Software interrupts and exceptions come again when the instruction is executed again.
-                event::TYPE_SOFT => {}
-                event::TYPE_EXCEPTION if matches!(interrupted & 0xff, 3 | 4) => {}
-                event::TYPE_NMI => {
-                    self.reinject = interrupted;
-                    self.nmi_masked = true;
-                }
-                _ => self.reinject = interrupted,
-            }
-        }
-        match code {
-            exit::NPF => Exit::NestedPageFault(NestedFault {
-                gpa: info2,
-                present: info1 & 1 != 0,
-                write: info1 & 2 != 0,
-                fetch: info1 & 1 << 4 != 0,
-                in_page_table: info1 & 1 << 33 != 0,
-            }),
-            exit::HLT => Exit::Hlt,
-            exit::VINTR => Exit::InterruptWindow,
-            exit::PAUSE => Exit::Pause,
-            // CAST: The low four bits of the code are the number of the register.
-            code @ (exit::CR_READ..exit::DR_READ) => Exit::Cr(CrAccess {
-                number: (code & 0xf) as u8,
-                write: code >= exit::CR_WRITE,
-                gpr: self.decoded_gpr(info1),
-            }),
-            code @ (exit::DR_READ..exit::EXCEPTION) => Exit::Dr(CrAccess {
-                number: (code & 0xf) as u8,
-                write: code >= exit::DR_WRITE,
-                gpr: self.decoded_gpr(info1),
-            }),
-            code @ (exit::EXCEPTION..=exit::LAST_EXCEPTION) => {
-                self.decode_exception((code & 0x1f) as u8, info1)
-            }
-            exit::NMI => Exit::Nmi,
-            exit::INIT => Exit::Init,
-            exit::IRET => {
-                let rip = self.vmcb().rip;
-                self.nmi_iret_rip = Some(rip);
-                self.change(clean::INTERCEPTS).intercept_3 &= !intercept::IRET;
-                Exit::Iret
-            }
-            exit::INVD => Exit::CacheFlush(Skip::Invd),
-            exit::WBINVD => Exit::CacheFlush(Skip::Wbinvd),
-            exit::SHUTDOWN => Exit::Shutdown,
-            exit::XSETBV => Exit::Xsetbv,
-            exit::RDPMC
-            | exit::INVLPGA
-            | exit::VMRUN
-            | exit::VMLOAD..=exit::SKINIT
-            | exit::MONITOR..=exit::MWAIT_ARMED
-            | exit::RDPRU => Exit::Undefined,
-            exit::INVALID => Exit::Invalid,
-            code => Exit::Unknown(code),
-        }
-    }
-
-    fn decoded_gpr(&self, info1: u64) -> Option<u8> {
-        // Without decode assists the field is not written. Bit 63 is set for MOV, not for LMSW and CLTS.
-        // CAST: Four bits.
-        (self.shared.capabilities.decode_assists).then_some((info1 & 0xf) as u8)
-    }
-
-    fn decode_exception(&mut self, vector: u8, info1: u64) -> Exit {
-        if vector == 18 {
-            // A machine check of the host: its handler runs now, as it would have outside the guest.
-            // SAFETY: The gate is the kernel's own, and interrupts are off as after a real machine check.
-            unsafe { asm!("int 18") };
-            return Exit::Nmi;
-        }
-        let error = match vector {
-            8 | 10..=14 | 17 | 21 | 29 | 30 => Some(info1 as u32),
-            _ => None,
-        };
-        Exit::Exception { vector, error }
     }
 
     fn set_segments(&mut self, state: &CpuState) {
@@ -235,6 +158,9 @@ impl Vcpu for SvmVcpu {
             xcr0: 1,
             tsc_aux: 0,
             section: None,
+            breakpoints: false,
+            passes_interrupt: false,
+            msrpm: None,
         };
         let vmcb = this.vmcb_mut();
         // CR4 writes are checked against the policy; CR8 is the virtual TPR. Debug registers 0-3 are not switched
@@ -395,6 +321,9 @@ impl Vcpu for SvmVcpu {
         }
         let flush_all = per_cpu.asids.renew(&mut self.asid, cpu, flush);
         let number = self.asid.number;
+        // An emulated processor takes INT3 for a software interrupt, not for an exception.
+        let pass = core::mem::take(&mut self.passes_interrupt);
+        let breakpoints = self.breakpoints && shared.emulated && !pass;
         let vmcb = self.vmcb_mut();
         if vmcb.asid != number || flush_all {
             vmcb.asid = number;
@@ -402,6 +331,11 @@ impl Vcpu for SvmVcpu {
         }
         // Another processor may have cached another version of the control block.
         vmcb.clean = 0;
+        if breakpoints {
+            vmcb.intercept_3 |= intercept::INTN;
+        } else {
+            vmcb.intercept_3 &= !intercept::INTN;
+        }
         if per_cpu.last_vcpu.load(Ordering::Relaxed) != self.number {
             per_cpu.last_vcpu.store(self.number, Ordering::Relaxed);
             if shared.capabilities.ibpb {
@@ -469,7 +403,7 @@ impl Vcpu for SvmVcpu {
         unsafe { raw::oxen_guest_ran() };
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, _irqs: &IrqsOff) -> Exit {
         if self.section.is_none() {
             return Exit::Gone;
@@ -552,6 +486,12 @@ impl Vcpu for SvmVcpu {
         self.vmcb().cr0
     }
 
+    fn set_cr0(&mut self, value: u64) {
+        self.change(clean::CRX).cr0 = value;
+        // Translations depend on it.
+        self.asid = Asid::default();
+    }
+
     fn set_cr2(&mut self, value: u64) {
         self.change(clean::CR2).cr2 = value;
     }
@@ -564,6 +504,13 @@ impl Vcpu for SvmVcpu {
     #[inline]
     fn cr3(&self) -> u64 {
         self.vmcb().cr3
+    }
+
+    fn set_cr3(&mut self, value: u64, keep: bool) {
+        self.change(clean::CRX).cr3 = value;
+        if !keep {
+            self.asid = Asid::default();
+        }
     }
 
     #[inline]
@@ -598,6 +545,24 @@ impl Vcpu for SvmVcpu {
             .get(name as usize)
             .copied()
             .unwrap_or_default()
+    }
+
+    fn set_segment(&mut self, name: SegmentName, segment: Segment) {
+        if let Some(to) = self
+            .change(clean::SEG | clean::DT)
+            .segments
+            .get_mut(name as usize)
+        {
+            *to = segment;
+        }
+    }
+
+    fn set_cpl(&mut self, cpl: u8) {
+        self.change(clean::SEG).cpl = cpl & 3;
+    }
+
+    fn drop_translations(&mut self) {
+        self.asid = Asid::default();
     }
 
     fn cr8(&self) -> u8 {
@@ -740,6 +705,53 @@ impl Vcpu for SvmVcpu {
         self.vmcb_mut().event_inj = bits | event::VALID;
     }
 
+    fn pending_event(&self) -> Option<Event> {
+        let bits = match self.reinject {
+            0 => self.vmcb().event_inj,
+            bits => bits,
+        };
+        decode_event(bits)
+    }
+
+    fn watch(&mut self, what: &Watch) {
+        let bit = |on: bool, bit: u32| if on { bit } else { 0 };
+        let controls = bit(what.cr0, 1 << 16) | bit(what.cr3, 1 << (16 + 3));
+        self.breakpoints = what.breakpoints;
+        let breakpoints = bit(what.breakpoints, 1 << 3);
+        let descriptors = bit(what.descriptors, intercept::DESCRIPTORS);
+        let vmcb = self.change(clean::INTERCEPTS);
+        vmcb.intercept_cr = vmcb.intercept_cr & !(1 << 16 | 1 << (16 + 3)) | controls;
+        vmcb.intercept_exceptions = vmcb.intercept_exceptions & !(1 << 3) | breakpoints;
+        vmcb.intercept_3 =
+            vmcb.intercept_3 & !(intercept::DESCRIPTORS | intercept::INTN) | descriptors;
+    }
+
+    fn pass_software_interrupt(&mut self) {
+        self.passes_interrupt = true;
+    }
+
+    fn watch_msrs(&mut self, msrs: &[u32]) -> Result {
+        let shared = self.shared;
+        let capabilities = &shared.capabilities;
+        let mut direct = msrs
+            .iter()
+            .copied()
+            .filter(|msr| msrpm::is_written_directly(capabilities, *msr))
+            .peekable();
+        let (map, phys) = if direct.peek().is_some() {
+            let mut map = msrpm::build(capabilities)?;
+            direct.for_each(|msr| msrpm::watch(&mut map, msr));
+            let phys = map.phys();
+            (Some(map), phys)
+        } else {
+            (None, shared.msrpm.phys())
+        };
+        self.change(clean::IOPM_MSRPM).msrpm = phys | shared.encryption;
+        // The guest does not run: the processor has forgotten the old one's address at the next entry.
+        self.msrpm = map;
+        Ok(())
+    }
+
     fn want_interrupt_window(&mut self, want: bool) {
         let vmcb = self.change(clean::INTERCEPTS | clean::TPR);
         if want {
@@ -760,38 +772,5 @@ impl Vcpu for SvmVcpu {
             Some(rip) => rip != self.vmcb().rip,
             None => !self.nmi_masked,
         }
-    }
-}
-
-/// Reads what an intercepted IN or OUT says about itself.
-#[inline(always)]
-fn decode_io(info1: u64, info2: u64) -> IoAccess {
-    IoAccess {
-        // CAST: Bits 16-31 hold the port.
-        port: (info1 >> 16) as u16,
-        // CAST: Three bits, of which one is set.
-        bytes: (info1 >> 4 & 7) as u8,
-        input: info1 & 1 != 0,
-        string: info1 & 4 != 0,
-        rep: info1 & 8 != 0,
-        next_rip: info2,
-    }
-}
-
-/// Reads EVENTINJ or EXITINTINFO.
-fn decode_event(bits: u64) -> Option<Event> {
-    if bits & event::VALID == 0 {
-        return None;
-    }
-    // CAST: The low byte, and the high half.
-    let (vector, code) = (bits as u8, (bits >> 32) as u32);
-    match bits & event::TYPE_MASK {
-        event::TYPE_INTR => Some(Event::Interrupt(vector)),
-        event::TYPE_NMI => Some(Event::Nmi),
-        event::TYPE_EXCEPTION => Some(Event::Exception {
-            vector,
-            error: (bits & event::ERROR_VALID != 0).then_some(code),
-        }),
-        _ => None,
     }
 }

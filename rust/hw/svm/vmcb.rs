@@ -13,9 +13,12 @@ pub(crate) mod intercept {
     pub(crate) const NMI: u32 = 1 << 1;
     pub(crate) const INIT: u32 = 1 << 3;
     pub(crate) const VINTR: u32 = 1 << 4;
+    /// Reads and writes of IDTR, GDTR, LDTR and TR.
+    pub(crate) const DESCRIPTORS: u32 = 0xff << 6;
     pub(crate) const RDPMC: u32 = 1 << 15;
     pub(crate) const CPUID: u32 = 1 << 18;
     pub(crate) const IRET: u32 = 1 << 20;
+    pub(crate) const INTN: u32 = 1 << 21;
     pub(crate) const INVD: u32 = 1 << 22;
     pub(crate) const HLT: u32 = 1 << 24;
     pub(crate) const INVLPGA: u32 = 1 << 26;
@@ -52,9 +55,12 @@ pub(crate) mod exit {
     pub(crate) const NMI: u64 = 0x61;
     pub(crate) const INIT: u64 = 0x63;
     pub(crate) const VINTR: u64 = 0x64;
+    pub(crate) const IDTR_READ: u64 = 0x66;
+    pub(crate) const TR_WRITE: u64 = 0x6d;
     pub(crate) const RDPMC: u64 = 0x6f;
     pub(crate) const CPUID: u64 = 0x72;
     pub(crate) const IRET: u64 = 0x74;
+    pub(crate) const INTN: u64 = 0x75;
     pub(crate) const INVD: u64 = 0x76;
     pub(crate) const PAUSE: u64 = 0x77;
     pub(crate) const HLT: u64 = 0x78;
@@ -98,6 +104,7 @@ pub(crate) mod vintr {
 /// `clean`: what the processor may keep from the last entry.
 pub(crate) mod clean {
     pub(crate) const INTERCEPTS: u32 = 1 << 0;
+    pub(crate) const IOPM_MSRPM: u32 = 1 << 1;
     pub(crate) const TPR: u32 = 1 << 3;
     pub(crate) const NP: u32 = 1 << 4;
     pub(crate) const CRX: u32 = 1 << 5;

@@ -10,18 +10,35 @@ use crate::abi::errno::{
     Result,
     EINVAL,
     ENOSYS,
+    ERESTART,
     ESRCH, //
 };
 use crate::domain::vcpu::request;
 use crate::domain::Domain;
 
-/// `XEN_DOMCTL_destroydomain`: returns when everything is given back.
+/// `XEN_DOMCTL_destroydomain`: the tool is told when everything is given back. `begun` is 0 at first, and afterwards
+/// the serial number of the domain that the call has begun with: another one may end it, and a new domain get its
+/// number.
 ///
 /// # Errors
 ///
-/// `ESRCH` if somebody else is at it.
-pub(super) fn destroy(call: &Call<'_>, domain: &Arc<Domain>) -> Result {
-    domain.destroy(call.caller.hypervisor)
+/// `ERESTART` if there is more to do, `ESRCH` if there is no such domain or somebody else is at it.
+pub(super) fn destroy(call: &Call<'_>, begun: &mut u64) -> Result {
+    let result = match super::target(call) {
+        Ok(domain) if *begun == 0 || *begun == domain.serial() => {
+            let result = domain.destroy(call.caller.hypervisor);
+            if result == Err(ERESTART) {
+                *begun = domain.serial();
+            }
+            result
+        }
+        Ok(_) => Err(ESRCH),
+        Err(errno) => Err(errno),
+    };
+    match result {
+        Err(ESRCH) if *begun != 0 => Ok(()),
+        result => result,
+    }
 }
 
 /// `XEN_DOMCTL_unpausedomain`.

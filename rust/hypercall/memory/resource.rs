@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Resources of domains that others may map: pages of I/O request servers, and frames of the grant table.
+//! Resources of domains that others may map: pages of I/O request servers, frames of the grant table, and slots of a
+//! monitor.
 //!
 //! A process maps them through `/dev/xen/privcmd`, which asks for the pages themselves ([`resource`]). By hypercall a
 //! process is told their machine frames, and a guest that is a tools domain has them entered in its own memory. None of
@@ -18,6 +19,7 @@ use crate::abi::errno::{
     ENOMEM, //
 };
 use crate::abi::memory as abi;
+use crate::abi::oxen;
 use crate::domain::Domain;
 use crate::hw::npt::P2mType;
 use crate::hypercall::caller::{
@@ -59,6 +61,11 @@ impl Resource {
             abi::RESOURCE_GRANT_TABLE => match domain.grants.lock().resource_max(self.id) {
                 0 => Err(EINVAL),
                 max => Ok(max),
+            },
+            oxen::RESOURCE_MONITOR_SLOTS if self.id == 0 => match domain.monitor.lock().slots() {
+                0 => Err(EINVAL),
+                // CAST: As many as a domain has vCPUs.
+                count => Ok(count as u32),
             },
             _ => Err(EINVAL),
         }
@@ -106,6 +113,7 @@ impl Resource {
                     pages.into_iter().try_for_each(&mut each)?;
                 }
             }
+            oxen::RESOURCE_MONITOR_SLOTS if self.id == 0 => domain.slot_frames(first, count, each),
             _ => Err(EINVAL),
         }
     }

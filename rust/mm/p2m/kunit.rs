@@ -18,6 +18,7 @@ mod tests {
         ENTRIES,
         MAX_GFN, //
     };
+    use crate::hw::rights::Rights;
     use crate::mm::p2m::{
         P2m,
         Removed, //
@@ -121,7 +122,7 @@ mod tests {
         );
         assert_eq!(first.count(), 2);
 
-        map.relinquish();
+        assert_eq!(map.relinquish(0), None);
         assert_eq!((map.ram_pages(), first.count(), victim.count()), (0, 1, 1));
         // A machine whose memory is in pieces has no such block; then the above ran on small ones.
         if !large {
@@ -139,6 +140,72 @@ mod tests {
         assert_eq!(map.populate_2m(0, &mut done).err(), Some(EBUSY));
         assert_eq!((done, map.ram_pages()), (9, 10));
         assert_eq!(held.count(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn rights_split_a_large_leaf_and_join_it_again() -> Result {
+        let map = map(BLOCK)?;
+        let mut done = 0;
+        map.populate_2m(BLOCK, &mut done)?;
+        let large = map.lookup(BLOCK).is_some_and(|leaf| leaf.large);
+        let one = map.get(BLOCK + 5, true)?;
+        for _ in 0..3 {
+            map.set_rights(BLOCK + 5..BLOCK + 6, Rights::N)?;
+            assert_eq!(map.rights(BLOCK + 5), Some(Rights::N));
+            assert_eq!(map.rights(BLOCK + 6), Some(Rights::Rwx));
+            let split = map.lookup(BLOCK).is_some_and(|leaf| !leaf.large);
+            assert!(split);
+            // Without any right it is still the domain's, and owned once.
+            assert_eq!(map.get(BLOCK + 5, true)?.mfn(), one.mfn());
+            assert_eq!((one.count(), map.ram_pages()), (2, BLOCK));
+            map.set_rights(BLOCK..BLOCK + 9, Rights::Rwx)?;
+            let again = map.lookup(BLOCK).is_some_and(|leaf| leaf.large);
+            assert_eq!(again, large);
+            assert_eq!(one.count(), 2);
+        }
+        // All of it at once stays one leaf.
+        map.set_rights(BLOCK..2 * BLOCK, Rights::Rx)?;
+        let whole = map.lookup(BLOCK).is_some_and(|leaf| leaf.large);
+        assert_eq!((whole, map.rights(BLOCK + 77)), (large, Some(Rights::Rx)));
+
+        let mut removed = Removed::with_capacity(1)?;
+        map.remove(BLOCK + 5, &mut removed)?;
+        map.release(removed, |_| {});
+        assert_eq!((one.count(), map.rights(BLOCK + 5)), (1, None));
+        assert_eq!(map.rights(BLOCK + 6), Some(Rights::Rx));
+        assert_eq!(map.relinquish(0), None);
+        assert_eq!(map.ram_pages(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn rights_are_for_pages_that_there_are() -> Result {
+        let map = map(8)?;
+        map.populate(3)?;
+        // A call does a bounded amount of work, and says where to go on.
+        let (mut at, mut calls) = (0, 0);
+        while at < MAX_GFN {
+            let next = map.set_rights(at..MAX_GFN, Rights::R)?;
+            calls += 1;
+            assert!(next > at && calls < 1000);
+            at = next;
+        }
+        assert_eq!(at, MAX_GFN);
+        assert_eq!((map.rights(3), map.rights(4)), (Some(Rights::R), None));
+        assert_eq!(
+            map.set_rights(0..MAX_GFN + 1, Rights::R).err(),
+            Some(EINVAL)
+        );
+        map.set_default_rights(Rights::Rx);
+        map.populate(4)?;
+        assert_eq!(map.rights(4), Some(Rights::Rx));
+        assert!(map.turn_rights(4, Rights::Rx, Rights::Rw)?);
+        assert!(!map.turn_rights(4, Rights::Rx, Rights::Rwx)?);
+        assert_eq!(map.rights(4), Some(Rights::Rw));
+        // What a page is and what may be done with it are two things.
+        map.change_type(4, P2mType::RamRw, P2mType::RamRo)?;
+        assert_eq!(map.rights(4), Some(Rights::Rw));
         Ok(())
     }
 

@@ -41,7 +41,7 @@ impl P2m {
         self.check_range(gfn, 1)?;
         let mut spare = Spare::new(1)?;
         {
-            let _guard = self.lock.lock();
+            let mut guard = self.lock.lock();
             let leaf = self.lookup(gfn).ok_or(ENOENT)?;
             if leaf.ty == P2mType::Invalid {
                 return Err(ENOENT);
@@ -49,8 +49,8 @@ impl P2m {
             if leaf.ty != from {
                 return Err(EINVAL);
             }
-            let slot = self.slot(gfn, 0, &mut spare)?;
-            let entry = Entry::leaf(leaf.mfn, to, false, self.encryption);
+            let slot = self.slot(gfn, 0, &mut spare, &mut guard)?;
+            let entry = Entry::leaf(leaf.mfn, to, leaf.rights, false, self.encryption);
             slot.store(entry.0, Ordering::Release);
         }
         self.flush();
@@ -73,17 +73,17 @@ impl P2m {
         removed.pages.reserve(1, GFP_KERNEL)?;
         let mut spare = Spare::new(3)?;
         let old = {
-            let _guard = self.lock.lock();
+            let mut guard = self.lock.lock();
             let leaf = self.lookup(gfn);
             let from = leaf.map_or(P2mType::Invalid, |leaf| leaf.ty);
             let to = to(from)?;
             if to == from {
                 return Ok(());
             }
-            let slot = self.slot(gfn, 0, &mut spare)?;
+            let slot = self.slot(gfn, 0, &mut spare, &mut guard)?;
             match leaf {
                 Some(leaf) if to.is_page() && from.is_page() => {
-                    let entry = Entry::leaf(leaf.mfn, to, false, self.encryption);
+                    let entry = Entry::leaf(leaf.mfn, to, leaf.rights, false, self.encryption);
                     slot.store(entry.0, Ordering::Release);
                     Entry::EMPTY
                 }
@@ -150,24 +150,24 @@ impl P2m {
 
     /// Begins, replaces or ends the log of writes; returns the old one.
     pub(crate) fn set_log(&self, log: Option<DirtyLog>) -> Option<DirtyLog> {
-        core::mem::replace(&mut *self.lock.lock(), log)
+        core::mem::replace(&mut self.lock.lock().log, log)
     }
 
     /// The frames of which writes are logged.
     pub(crate) fn log_range(&self) -> Option<Range<u64>> {
-        (*self.lock.lock()).as_ref().map(DirtyLog::range)
+        self.lock.lock().log.as_ref().map(DirtyLog::range)
     }
 
     /// Takes the log's bits, and leaves those of `bits` in their place.
     pub(crate) fn take_log(&self, bits: &mut Bits) {
-        if let Some(log) = &mut *self.lock.lock() {
+        if let Some(log) = &mut self.lock.lock().log {
             log.exchange(bits);
         }
     }
 
     /// Notes in the log that a frame was written.
     pub(crate) fn note_written(&self, gfn: u64) {
-        if let Some(log) = &mut *self.lock.lock() {
+        if let Some(log) = &mut self.lock.lock().log {
             log.note(gfn);
         }
     }

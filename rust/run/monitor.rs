@@ -1,0 +1,793 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Events for a monitor, and what its answers do.
+//!
+//! An event is made, and the vCPU goes back to its loop, where it can be stopped, paused and destroyed like any that
+//! waits. It neither runs nor gets an interrupt before the answer is there (E-8). What it was about to do happens after
+//! the answer, or is done again by the guest.
+
+use zerocopy::{
+    FromZeros,
+    Immutable,
+    IntoBytes, //
+};
+
+use super::mmio::Rules;
+use super::Running;
+use crate::abi::vm_event::{
+    self as abi,
+    VmEvent, //
+};
+use crate::domain::monitor::{
+    After,
+    Stage, //
+};
+use crate::domain::vcpu::request;
+use crate::hw::npt::P2mType;
+use crate::hw::rights::{
+    Judgement,
+    Kind,
+    Rights, //
+};
+use crate::hw::state::{
+    Event,
+    GP0, //
+};
+use crate::hw::{
+    Backend,
+    Exit,
+    NestedFault,
+    Vcpu as _,
+    Watch, //
+};
+use crate::mm::access::Violation;
+use crate::mm::guest::GuestMemory;
+use crate::mm::p2m::{
+    Leaf,
+    P2m, //
+};
+use crate::mm::walk::{
+    translate,
+    Access, //
+};
+use crate::sys::alloc::{
+    KVec,
+    GFP_KERNEL, //
+};
+use crate::sys::{
+    hold,
+    irq, //
+};
+use crate::vm_event::{
+    access_message,
+    decide,
+    message,
+    set_registers,
+    slot_is_answered,
+    Action,
+    Answer,
+    Emulate,
+    Register,
+    Response,
+    Sent,
+    Want, //
+};
+
+/// Nanoseconds for which a vCPU looks for an answer before it sleeps.
+const POLL_NS: u64 = 200_000;
+
+impl<B: Backend> Running<'_, B> {
+    /// Has what a monitor wants to hear of leave the guest.
+    pub(super) fn follow_monitor(&mut self) {
+        self.want = self.domain.want();
+        // Its pages may be others now.
+        self.slot = None;
+        if !self.domain.listens().0 {
+            self.owned.watched.steps = false;
+            self.owned.watched.next_interrupt = false;
+        }
+        let wants = |bits| self.want.any(bits);
+        self.hw.watch(&Watch {
+            cr0: wants(Want::CR0),
+            cr3: wants(Want::CR3),
+            breakpoints: wants(Want::BREAKPOINT),
+            descriptors: wants(Want::DESCRIPTOR),
+        });
+        if let Err(errno) = self.follow_msrs() {
+            self.crash(format_args!("cannot watch its registers: {errno:?}"));
+        }
+    }
+
+    fn follow_msrs(&mut self) -> crate::abi::errno::Result {
+        if !self.want.any(Want::MSR) && !core::mem::take(&mut self.watches_msrs) {
+            return Ok(());
+        }
+        let mut msrs = KVec::new();
+        if self.want.any(Want::MSR) {
+            for msr in self.domain.monitor_settings.lock().msrs() {
+                msrs.push(msr, GFP_KERNEL)?;
+            }
+        }
+        self.watches_msrs = !msrs.is_empty();
+        self.hw.watch_msrs(&msrs)
+    }
+
+    /// Whether exits have to be looked at outside the section that are otherwise answered there.
+    pub(super) fn watches_exits(&self) -> bool {
+        self.want.any(Want::LEAVES_SECTION)
+            || self.owned.watched.steps
+            || self.owned.watched.next_interrupt
+    }
+
+    /// Makes an event of what the guest has done. If `sync` the vCPU waits for the answer; then comes `after`.
+    pub(super) fn report<T: IntoBytes + Immutable>(
+        &mut self,
+        reason: u32,
+        detail: &T,
+        sync: bool,
+        after: After,
+    ) {
+        self.hw.save(&mut self.owned.state);
+        let event = message(&self.owned.state, self.vcpu.id(), reason, detail);
+        self.post(event, sync, after);
+    }
+
+    fn post(&mut self, event: VmEvent, sync: bool, after: After) {
+        let watched = &mut self.owned.watched;
+        watched.event = event;
+        watched.sync = sync;
+        watched.after = after;
+        watched.stage = Stage::Unsent;
+        self.send();
+    }
+
+    /// Sends the event, if that is possible now.
+    fn send(&mut self) {
+        let watched = &mut self.owned.watched;
+        let (event, sync) = (&mut watched.event, watched.sync);
+        match self
+            .domain
+            .send_event(self.hypervisor, self.vcpu.id(), event, sync)
+        {
+            sent @ (Sent::Yes(_) | Sent::Polled) if sync => {
+                self.owned.watched.stage = Stage::Waiting;
+                self.owned.watched.polls = sent == Sent::Polled;
+            }
+            Sent::Yes(_) | Sent::Polled => self.answered(Answer::Response(Response::GO_ON)),
+            Sent::Full => {}
+            Sent::Nobody => {
+                let about_access = self.owned.watched.event.reason == abi::REASON_MEM_ACCESS;
+                let (_, required) = self.domain.listens();
+                if !(required && about_access) {
+                    self.answered(Answer::Lost);
+                }
+            }
+        }
+    }
+
+    /// Goes on with an event that waits; `false` if it still has to.
+    pub(super) fn monitor_answered(&mut self, requests: u32) -> bool {
+        if requests & request::INJECT != 0 {
+            // After the answer.
+            self.vcpu.request(request::INJECT);
+        }
+        match self.owned.watched.stage {
+            Stage::None => {}
+            Stage::Unsent => self.send(),
+            Stage::Waiting => {
+                let answer = self.domain.monitor.lock().answer(self.vcpu.id());
+                if let Some(answer) = answer {
+                    self.answered(answer);
+                }
+            }
+        }
+        self.owned.watched.stage == Stage::None
+    }
+
+    /// Looks for the answer of a monitor that looks for events itself, for a moment in which neither of the two sleeps.
+    /// Returns whether it came. The vCPU counts as running meanwhile.
+    pub(super) fn poll_monitor(&mut self) -> bool {
+        let polls = core::mem::take(&mut self.owned.watched.polls);
+        if !polls || self.owned.watched.stage != Stage::Waiting {
+            return false;
+        }
+        let id = self.vcpu.id();
+        if self.slot.is_none() {
+            self.slot = self.domain.monitor.lock().slot_page(id.into()).ok();
+        }
+        let Some(slot) = &self.slot else {
+            return false;
+        };
+        let until = hold::now_ns().saturating_add(POLL_NS);
+        while !slot_is_answered(slot)
+            && !self.monitor_may_have_answered()
+            && !irq::need_resched()
+            && hold::now_ns() < until
+        {
+            hold::relax();
+        }
+        let answer = self.domain.monitor.lock().stop_polling(id);
+        if let Some(answer) = answer {
+            self.answered(answer);
+        }
+        self.owned.watched.stage == Stage::None
+    }
+
+    /// Begins to wait until a monitor may have answered, or something else is to be looked at.
+    pub(super) fn begin_wait_for_monitor(&mut self) {
+        // As for device models, this is offline time.
+        self.vcpu.runstate.stop(self.hook);
+    }
+
+    /// Whether it may have.
+    #[inline(never)]
+    pub(super) fn monitor_may_have_answered(&self) -> bool {
+        self.vcpu.requests() & !(request::INJECT | request::IN_SECTION) != 0 || hold::should_stop()
+    }
+
+    /// Waits no longer.
+    #[inline(never)]
+    pub(super) fn end_wait_for_monitor(&mut self) {
+        self.vcpu.runstate.resume(self.vcpu.waits(), self.hook);
+    }
+
+    /// Does what an answer says.
+    fn answered(&mut self, answer: Answer) {
+        let watched = &mut self.owned.watched;
+        watched.stage = Stage::None;
+        let after = core::mem::replace(&mut watched.after, After::Nothing);
+        let (response, lost) = match answer {
+            Answer::Response(response) => (response, false),
+            Answer::Lost => (Response::GO_ON, true),
+        };
+        if response.toggle_step {
+            watched.steps = !watched.steps;
+        }
+        watched.next_interrupt |= response.next_interrupt;
+        match after {
+            After::Nothing => {}
+            After::Control(..) | After::Msr(..) if response.deny => {}
+            After::Control(register, value) => self.write_control(register, value),
+            After::Msr(msr, value) => {
+                if !self.write_msr(msr, value) {
+                    self.inject(GP0);
+                }
+            }
+            // Whoever answers delivers it, or does not. Nobody has answered.
+            After::Exception(exit) => {
+                if lost {
+                    self.pass_exception(exit);
+                }
+            }
+        }
+        if let Some(regs) = &response.registers {
+            // The next instruction is another one, to which no device has answered anything.
+            self.owned.device.given_up = None;
+            self.end_access();
+            let (gprs, rip, rflags) = set_registers(regs, self.hw.rflags());
+            for (number, value) in (0u8..).zip(gprs) {
+                self.hw.set_gpr(number, value);
+            }
+            self.hw.set_rip(rip);
+            self.hw.set_rflags(rflags);
+        }
+        let rules = match response.emulate {
+            Emulate::No => return,
+            Emulate::Normal | Emulate::Bytes(_) => Rules::UNCHECKED,
+            Emulate::WithoutWrites => Rules {
+                writes: false,
+                ..Rules::UNCHECKED
+            },
+            Emulate::WithReads => Rules {
+                data: response.data.as_ref(),
+                ..Rules::UNCHECKED
+            },
+        };
+        if self.hw.injection_pending() {
+            // It was an event's delivery that made the access, and not an instruction. It is delivered again.
+            return;
+        }
+        match response.emulate {
+            Emulate::Bytes(bytes) => {
+                self.insn.len = bytes.len().min(self.insn.bytes.len());
+                for (to, from) in self.insn.bytes.iter_mut().zip(bytes) {
+                    *to = from;
+                }
+            }
+            _ => self.fetch_again(),
+        }
+        // It is begun again so, and given what devices have answered to it.
+        self.owned.device.given_up = None;
+        self.owned.device.transfer.rewind();
+        self.emulate_by(Exit::Interrupt, &rules);
+    }
+
+    /// Handles an access that a page's rights do not allow, or that the processor cannot tell from such a one; `false`
+    /// if rights have nothing to do with it.
+    pub(super) fn protected_fault(&mut self, fault: NestedFault, leaf: &Leaf) -> bool {
+        if leaf.rights == Rights::Rwx || !leaf.ty.is_page() {
+            return false;
+        }
+        let (kind, linear) = self.access_of(fault);
+        let walk = fault.in_page_table;
+        let judgement = leaf.rights.judge(kind, walk);
+        let (read, write, execute) = leaf.rights.without_read();
+        let (reads, writes, executes) = kind.does();
+        let enforced = (read || !reads) && (write || !writes) && (execute || !executes);
+        let in_software = match judgement {
+            // The processor has an older opinion.
+            Judgement::Allowed if enforced => return false,
+            // It cannot express the rights.
+            Judgement::Allowed => true,
+            // It cannot tell the access from one that is allowed, and nor can we before it is made.
+            Judgement::Violation if linear.is_none() && !walk && writes => {
+                leaf.rights.judge(Kind::Write, false) == Judgement::Allowed
+            }
+            Judgement::Violation | Judgement::Reported(_) => walk && self.want.any(Want::NO_WALKS),
+            Judgement::Turns(_) => false,
+        };
+        // What delivers an event is no instruction that could be carried out: the monitor hears of it in any case.
+        if in_software && !self.hw.injection_pending() {
+            self.emulate_by(Exit::NestedPageFault(fault), &Rules::CHECKED);
+            return true;
+        }
+        let violation = Violation {
+            gpa: fault.gpa,
+            linear,
+            kind,
+            walk,
+        };
+        self.report_violation(&violation, leaf.rights);
+        true
+    }
+
+    /// Reports a page walk, because the instruction that it is made for is not known.
+    pub(super) fn report_walk(&mut self, fault: NestedFault) {
+        let Some(rights) = self.is_watched_page(fault.gpa >> 12) else {
+            return;
+        };
+        let violation = Violation {
+            gpa: fault.gpa,
+            linear: None,
+            kind: if fault.write {
+                Kind::ReadWrite
+            } else {
+                Kind::Read
+            },
+            walk: true,
+        };
+        self.report_violation(&violation, rights);
+    }
+
+    /// Does what follows from an access that the processor has not made. If rights allow it, and it cannot be made in
+    /// software, the monitor has to find another way.
+    fn report_violation(&mut self, violation: &Violation, rights: Rights) {
+        let judgement = match rights.judge(violation.kind, violation.walk) {
+            Judgement::Allowed => Judgement::Violation,
+            judgement => judgement,
+        };
+        self.judged(violation, rights, judgement);
+    }
+
+    /// Does what follows from a judgement. Returns whether the access may be made now.
+    pub(super) fn judged(
+        &mut self,
+        violation: &Violation,
+        rights: Rights,
+        judgement: Judgement,
+    ) -> bool {
+        let gfn = violation.gpa >> 12;
+        let (listens, required) = self.domain.listens();
+        let action = decide(judgement, listens, required);
+        let turns = match action {
+            Action::GoAs(to) | Action::Tell(to) => Some(to),
+            Action::Go | Action::Ask | Action::Wait => None,
+        };
+        if let Some(to) = turns {
+            if let Err(errno) = self.domain.p2m.turn_rights(gfn, rights, to) {
+                self.crash(format_args!(
+                    "cannot change the rights of {gfn:#x}: {errno:?}"
+                ));
+                return false;
+            }
+        }
+        let sync = match action {
+            Action::Go | Action::GoAs(_) => return true,
+            Action::Tell(_) => false,
+            Action::Ask | Action::Wait => true,
+        };
+        self.hw.save(&mut self.owned.state);
+        let event = access_message(violation, &self.owned.state, self.vcpu.id());
+        self.post(event, sync, After::Nothing);
+        false
+    }
+
+    /// What an access does, and its linear address if that can be told. The processor says neither the address nor
+    /// whether a write also reads; the instruction does.
+    fn access_of(&mut self, fault: NestedFault) -> (Kind, Option<u64>) {
+        let kind = match (fault.fetch, fault.write) {
+            (true, _) => Kind::Fetch,
+            (_, true) => Kind::ReadWrite,
+            _ => Kind::Read,
+        };
+        if fault.in_page_table || self.hw.injection_pending() {
+            return (kind, None);
+        }
+        if !fault.fetch {
+            return match self.data_access(fault.gpa) {
+                Some((linear, exact)) => (exact, Some(linear)),
+                None => (kind, None),
+            };
+        }
+        let at = self.code_address(self.code_width());
+        // An instruction may go on in the next page.
+        let next = (at | 0xfff).wrapping_add(1);
+        let page = fault.gpa >> 12;
+        let linear = [at, next]
+            .into_iter()
+            .find(|linear| self.frame_of_code(*linear) == Some(page));
+        (kind, linear)
+    }
+
+    /// The guest frame of code at a linear address.
+    pub(super) fn frame_of_code(&self, linear: u64) -> Option<u64> {
+        let access = Access {
+            user: self.hw.cpl() == 3,
+            ..Access::FETCH
+        };
+        let memory = ReadOnly(GuestMemory(&self.domain.p2m));
+        translate(&memory, &self.paging(), linear, access)
+            .ok()
+            .map(|gpa| gpa >> 12)
+    }
+
+    /// The guest frame of the instruction, or all ones.
+    fn code_frame(&self) -> u64 {
+        self.frame_of_code(self.code_address(self.code_width()))
+            .unwrap_or(u64::MAX)
+    }
+
+    /// A write to a control register; `false` if no monitor has to decide about it first. RIP is past the instruction
+    /// afterwards either way.
+    pub(super) fn watched_control(&mut self, register: Register, old: u64, new: u64) -> bool {
+        let sync = self
+            .domain
+            .monitor_settings
+            .lock()
+            .control_write(register, old, new);
+        let Some(sync) = sync else {
+            return false;
+        };
+        let mut detail = abi::WriteCtrlreg::new_zeroed();
+        detail.index = register as u32;
+        (detail.old_value, detail.new_value) = (old, new);
+        let decides = sync && register != Register::Xcr0 && self.want.any(Want::DECIDES);
+        let after = if decides {
+            After::Control(register, new)
+        } else {
+            After::Nothing
+        };
+        self.report(abi::REASON_WRITE_CTRLREG, &detail, sync, after);
+        decides
+    }
+
+    /// Writes a control register; the value was checked.
+    pub(super) fn write_control(&mut self, register: Register, value: u64) {
+        match register {
+            Register::Cr0 => {
+                // What was allowed when it was written still is: nothing has run since.
+                if let Ok((cr0, efer)) = self.controls().write_cr0(value) {
+                    if efer != self.hw.efer() {
+                        self.hw.set_efer(efer);
+                    }
+                    self.hw.set_cr0(cr0);
+                }
+            }
+            Register::Cr3 => {
+                const NO_FLUSH: u64 = 1 << 63;
+                const PCIDE: u64 = 1 << 17;
+                let keep = value & NO_FLUSH != 0 && self.hw.cr4() & PCIDE != 0;
+                self.hw.set_cr3(value & !NO_FLUSH, keep);
+            }
+            Register::Cr4 => {
+                self.hw.set_cr4(value);
+                self.owned.view.set_cr4(value);
+            }
+            Register::Xcr0 => {}
+        }
+    }
+
+    /// CPUID, where a monitor wants to hear of it. As in Xen the registers have the answer already, and the monitor
+    /// moves RIP.
+    pub(super) fn slow_cpuid(&mut self) {
+        let Some(next) = self.insn.next_rip else {
+            return;
+        };
+        // CAST: CPUID looks at the low halves.
+        let (leaf, subleaf) = (self.hw.gpr(0) as u32, self.hw.gpr(1) as u32);
+        self.answer_cpuid(leaf, subleaf);
+        if !self.want.any(Want::CPUID) {
+            return self.complete(next);
+        }
+        let mut detail = abi::Cpuid::new_zeroed();
+        (detail.leaf, detail.subleaf) = (leaf, subleaf);
+        // CAST: At most 15.
+        detail.insn_length = next.wrapping_sub(self.hw.rip()) as u32;
+        self.report(abi::REASON_CPUID, &detail, true, After::Nothing);
+    }
+
+    /// RDMSR outside the section.
+    pub(super) fn slow_msr_read(&mut self) {
+        let Some(next) = self.insn.next_rip else {
+            return;
+        };
+        // CAST: The index is in the low half.
+        match self.msr_value(self.hw.gpr(1) as u32) {
+            Some(value) => {
+                self.hw.set_gpr(0, value & 0xffff_ffff);
+                self.hw.set_gpr(2, value >> 32);
+                self.complete(next);
+            }
+            None => self.inject(GP0),
+        }
+    }
+
+    /// A write to a model-specific register; `false` if no monitor has to decide about it first.
+    pub(super) fn watched_msr(&mut self, msr: u32, value: u64) -> bool {
+        if !self.want.any(Want::MSR) {
+            return false;
+        }
+        let old = self.msr_value(msr).unwrap_or(0);
+        let watched = {
+            let settings = self.domain.monitor_settings.lock();
+            settings.msr_write(msr, old, value)
+        };
+        if !watched {
+            return false;
+        }
+        let mut detail = abi::MovToMsr::new_zeroed();
+        (detail.msr, detail.old_value, detail.new_value) = (msr.into(), old, value);
+        let decides = self.want.any(Want::DECIDES);
+        let after = if decides {
+            After::Msr(msr, value)
+        } else {
+            After::Nothing
+        };
+        self.report(abi::REASON_MOV_TO_MSR, &detail, true, after);
+        decides
+    }
+
+    /// IN and OUT, where a monitor wants to hear of them; `false` if none does.
+    pub(super) fn watched_io(&mut self, io: crate::hw::IoAccess) -> bool {
+        if !self.want.any(Want::IO) {
+            return false;
+        }
+        let mut detail = abi::Io::new_zeroed();
+        (detail.bytes, detail.port) = (io.bytes.into(), io.port);
+        (detail.in_, detail.str_) = (io.input.into(), io.string.into());
+        self.report(abi::REASON_IO_INSTRUCTION, &detail, true, After::Nothing);
+        true
+    }
+
+    /// An exception that left the guest.
+    pub(super) fn exception(&mut self, exit: Exit) {
+        match exit {
+            Exit::Exception { vector: 3, .. } if self.want.any(Want::BREAKPOINT) => {
+                let mut detail = abi::Debug::new_zeroed();
+                detail.gfn = self.code_frame();
+                detail.insn_length = self.breakpoint_length().into();
+                detail.type_ = SOFTWARE_EXCEPTION;
+                self.report(
+                    abi::REASON_SOFTWARE_BREAKPOINT,
+                    &detail,
+                    true,
+                    After::Exception(exit),
+                );
+            }
+            Exit::Exception { vector: 1, .. } if self.want.any(Want::DEBUG) => {
+                let mut detail = abi::Debug::new_zeroed();
+                detail.gfn = self.code_frame();
+                detail.pending_dbg = self.hw.dr(6) & 0xe00f;
+                detail.type_ = HARDWARE_EXCEPTION;
+                let sync = self.want.any(Want::DEBUG_SYNC);
+                if !sync {
+                    self.pass_exception(exit);
+                }
+                self.report(
+                    abi::REASON_DEBUG_EXCEPTION,
+                    &detail,
+                    sync,
+                    if sync {
+                        After::Exception(exit)
+                    } else {
+                        After::Nothing
+                    },
+                );
+            }
+            exit => self.pass_exception(exit),
+        }
+    }
+
+    /// INT3 or another software interrupt that left the guest.
+    pub(super) fn software_interrupt(&mut self) {
+        const INT3: u8 = 0xcc;
+        self.fetch_again();
+        if self.insn.bytes.first() == Some(&INT3) {
+            self.exception(Exit::Exception {
+                vector: 3,
+                error: None,
+            });
+        } else {
+            self.hw.pass_software_interrupt();
+        }
+    }
+
+    /// Gives the guest the exception that left it.
+    fn pass_exception(&mut self, exit: Exit) {
+        let Exit::Exception { vector, error } = exit else {
+            return;
+        };
+        if vector == 3 {
+            // It is raised behind the instruction.
+            let length = u64::from(self.breakpoint_length());
+            let next = self.hw.rip().wrapping_add(length);
+            let next = self.wrap_rip(next, self.code_width());
+            self.hw.set_rip(next);
+        }
+        self.inject(Event::Exception { vector, error });
+    }
+
+    /// Bytes of the breakpoint instruction: INT3, or INT with a 3.
+    fn breakpoint_length(&mut self) -> u8 {
+        self.fetch_again();
+        match self.insn.bytes {
+            [0xcd, 3, ..] => 2,
+            _ => 1,
+        }
+    }
+
+    /// An access to a descriptor table register.
+    pub(super) fn descriptor_access(
+        &mut self,
+        register: crate::hw::DescriptorRegister,
+        write: bool,
+    ) {
+        use crate::hw::DescriptorRegister as Name;
+        if !self.want.any(Want::DESCRIPTOR) {
+            // It is executed again, and does not leave the guest any more.
+            return;
+        }
+        let mut detail = abi::DescAccess::new_zeroed();
+        detail.descriptor = match register {
+            Name::Idtr => abi::DESC_IDTR,
+            Name::Gdtr => abi::DESC_GDTR,
+            Name::Ldtr => abi::DESC_LDTR,
+            Name::Tr => abi::DESC_TR,
+        };
+        detail.is_write = write.into();
+        self.report(abi::REASON_DESCRIPTOR_ACCESS, &detail, true, After::Nothing);
+    }
+
+    /// The guest asks to be looked at (`HVMOP_guest_request_vm_event`). Before the hypercall is completed.
+    pub(super) fn guest_request(&mut self) {
+        let user = self.hw.cpl() == 3;
+        let sync = self.domain.monitor_settings.lock().guest_request(user);
+        if let Some(sync) = sync {
+            self.report(abi::REASON_GUEST_REQUEST, &[0u8; 0], sync, After::Nothing);
+        }
+    }
+
+    /// An instruction that cannot be emulated; `false` if no monitor wants to hear of it.
+    pub(super) fn unimplemented(&mut self) -> bool {
+        if !self.want.any(Want::UNIMPLEMENTED) {
+            return false;
+        }
+        self.report(
+            abi::REASON_EMUL_UNIMPLEMENTED,
+            &[0u8; 0],
+            true,
+            After::Nothing,
+        );
+        true
+    }
+
+    /// Reports the interrupt that the guest gets next, if a monitor wants to hear of it.
+    pub(super) fn report_interrupt(&mut self) -> bool {
+        if !self.owned.watched.next_interrupt {
+            return false;
+        }
+        self.deliver_now();
+        let Some(event) = self.hw.pending_event() else {
+            return false;
+        };
+        self.owned.watched.next_interrupt = false;
+        let (vector, kind, error) = match event {
+            Event::Interrupt(vector) => (vector, EXTERNAL_INTERRUPT, None),
+            Event::Nmi => (2, NMI, None),
+            Event::Exception { vector, error } => (vector, HARDWARE_EXCEPTION, error),
+        };
+        let mut detail = abi::InterruptX86::new_zeroed();
+        (detail.vector, detail.type_) = (vector.into(), kind.into());
+        detail.error_code = error.unwrap_or(u32::MAX);
+        detail.cr2 = self.hw.cr2();
+        self.report(abi::REASON_INTERRUPT, &detail, true, After::Nothing);
+        true
+    }
+
+    /// Has the guest execute one instruction, by its own means: the processor's trap flag.
+    ///
+    /// Interrupts are not delivered meanwhile. The guest can see the flag where an instruction or exception stores
+    /// RFLAGS.
+    pub(super) fn step(&mut self) {
+        let own = self.hw.rflags() & RFLAGS_TF != 0;
+        let flags = self.hw.rflags();
+        let before = self.hw.rip();
+        self.hw.set_rflags(flags | RFLAGS_TF);
+        let exit = self.section();
+        if !own {
+            let flags = self.hw.rflags();
+            self.hw.set_rflags(flags & !RFLAGS_TF);
+        }
+        let trap = matches!(exit, Exit::Exception { vector: 1, .. }) && self.hw.dr(6) & DR6_BS != 0;
+        if trap {
+            if own {
+                // The guest's own too.
+                self.handle(exit);
+            } else {
+                let dr6 = self.hw.dr(6);
+                self.hw.set_dr(6, dr6 & !DR6_BS);
+            }
+            return self.stepped();
+        }
+        self.handle(exit);
+        // What was carried out in software has not trapped.
+        if self.hw.rip() != before && !self.hw.injection_pending() {
+            self.stepped();
+        }
+    }
+
+    /// A single step that the monitor asked for is done.
+    fn stepped(&mut self) {
+        if !self.want.any(Want::SINGLE_STEP) || self.owned.watched.stage != Stage::None {
+            return;
+        }
+        let detail = abi::Singlestep {
+            gfn: self.code_frame(),
+        };
+        self.report(abi::REASON_SINGLESTEP, &detail, true, After::Nothing);
+    }
+
+    /// The rights of what is at a frame; `None` where an access reaches a device, or nothing.
+    pub(super) fn is_watched_page(&self, gfn: u64) -> Option<Rights> {
+        watched_rights(&self.domain.p2m, gfn)
+    }
+}
+
+/// The rights of what is at a frame; `None` where an access reaches a device, or nothing.
+pub(super) fn watched_rights(p2m: &P2m, gfn: u64) -> Option<Rights> {
+    p2m.lookup(gfn)
+        .filter(|leaf| leaf.ty.is_page() && leaf.ty != P2mType::IoreqServer)
+        .map(|leaf| leaf.rights)
+}
+
+/// RFLAGS.TF.
+const RFLAGS_TF: u64 = 1 << 8;
+/// DR6.BS: single step.
+const DR6_BS: u64 = 1 << 14;
+
+/// Kinds of events as in event injection (`HVMOP_TRAP_*`).
+const EXTERNAL_INTERRUPT: u8 = 0;
+const NMI: u8 = 2;
+const HARDWARE_EXCEPTION: u8 = 3;
+const SOFTWARE_EXCEPTION: u8 = 6;
+
+/// Guest memory, for a walk that leaves no marks.
+pub(super) struct ReadOnly<'a>(pub(super) GuestMemory<'a>);
+
+impl crate::mm::walk::Memory for ReadOnly<'_> {
+    fn read64(&self, gpa: u64) -> Option<u64> {
+        self.0.read64(gpa)
+    }
+
+    fn set_bits(&self, _gpa: u64, _old: u64, _bits: u64) {}
+}
