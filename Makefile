@@ -11,7 +11,7 @@ lab := $(CURDIR)/tools/lab/lab
 # Where a module for a person's own kernel is built.
 CUSTOM := $(CURDIR)/build/custom
 
-export SCRIPT DEBUG ONLY ALL
+export PATCH OUT SCRIPT DEBUG ONLY ALL
 
 ##@ To use
 
@@ -69,6 +69,9 @@ tools: ## builds the oxen command
 initramfs: ## makes the guest's initramfs
 	@$(lab) initramfs
 
+livepatch: ## makes a live patch for the module as built: PATCH=fix.diff OUT=fix.livepatch
+	@$(lab) livepatch
+
 ##@ To tidy
 
 update: ## looks for a newer Debian kernel from now on
@@ -86,4 +89,4 @@ help: ## lists the targets
 		/^[a-z_-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run test test-long bench lint fmt shell modules modules_install root kernel debug-kernel \
-	tools initramfs update clean clean-cache help
+	tools initramfs livepatch update clean clean-cache help

@@ -84,3 +84,73 @@ build_guests() {
 	build_step "tiny guests" "$BUILD/guests.log" \
 		in_checkout -- make -s -C tools/guests "-j$KERNEL_JOBS" "OUTPUT=$BUILD/guests"
 }
+
+# Builds the payloads that tests apply, as build/payloads/NAME.livepatch, for the module of a kernel of the lab; and
+# keeps what the builder says of a diff that cannot be a live patch, as build/payloads/refused.log.
+build_payloads() {
+	local flavour=$1 diffs=selftests/livepatch out=$BUILD/payloads
+	make_build_dir "$out"
+	build_step "payload: pagesize" "$BUILD/payload-pagesize.log" \
+		build_payload "$flavour" "$diffs/pagesize.diff" "$out/pagesize.livepatch"
+	# Goes on top of that one.
+	build_step "payload: memory" "$BUILD/payload-memory.log" \
+		build_payload "$flavour" "$diffs/memory.diff" "$out/memory.livepatch" --on "$out/pagesize.livepatch"
+	build_step "payload: larger" "$BUILD/payload-larger.log" \
+		build_payload "$flavour" "$diffs/larger.diff" "$out/larger.livepatch"
+	build_step "payload that is refused" "$BUILD/payload-refused.log" \
+		refused_payload "$flavour" "$diffs/refused.diff" "$out/refused.log"
+}
+
+# Keeps what the builder says of a diff of which it makes no payload.
+refused_payload() {
+	! build_payload "$1" "$2" "$BUILD/livepatch/refused.livepatch" >"$3" 2>&1 || return 1
+	cat "$3"
+}
+
+# Builds the module without a fix, selftests/fix/capabilities.diff, for the stock kernel, as build/unfixed/oxen.ko; and
+# the fix as a live patch for that.
+build_unfixed() {
+	local unfixed=$BUILD/unfixed binds fix=selftests/fix/capabilities
+	make_build_dir "$unfixed" "$unfixed/source" "$unfixed/module" "$unfixed/work" "$BUILD/payloads"
+	mapfile -t binds < <(kernel_binds)
+	# shellcheck disable=SC2016 # expanded inside the root.
+	build_step "module without a fix" "$unfixed/module.log" in_checkout "${binds[@]}" -- bash -euc '
+		rsync -a --checksum --delete Kbuild include rust "$0/source/"
+		# It is no part of the repository that is around it.
+		GIT_CEILING_DIRECTORIES=${0%/*} git -C "$0/source" apply -R "$PWD/$1"
+		# Nothing else has changed since the last time.
+		touch -r rust/hypercall/version.rs "$0/source/rust/hypercall/version.rs"
+		shift
+		"$@" "M=$0/source" "MO=$0/module" modules
+		cp "$0/module/oxen.ko" "$0/oxen.ko"
+		' "$unfixed" "$fix.diff" make -C /lab/kernel/build "KERNELRELEASE=$RELEASE" CC=gcc-14 "-j$KERNEL_JOBS"
+	build_step "the fix as a live patch" "$unfixed/payload.log" in_checkout "${binds[@]}" -- "$BUILD/bin/oxen" \
+		livepatch build --patch "$fix.diff" --output "$BUILD/payloads/capabilities.livepatch" \
+		--module "$unfixed/oxen.ko" --source "$unfixed/source" --kdir /lab/kernel/build --work "$unfixed/work" \
+		--make "KERNELRELEASE=$RELEASE" --make CC=gcc-14 --make "-j$KERNEL_JOBS"
+}
+
+# Makes a payload of a live patch for the module in build/FLAVOUR: out of the diff $2, as the file $3.
+# What was built before the diff is kept in build/livepatch for the next one. More arguments go to the builder.
+build_payload() {
+	local flavour=$1 patch=$2 out=$3 binds kdir make=()
+	shift 3
+	[ -e "$BUILD/$flavour/oxen.ko" ] || build_module "$flavour"
+	[ -x "$BUILD/bin/oxen" ] || build_tools
+	case $flavour in
+	stock)
+		need_kernel
+		mapfile -t binds < <(kernel_binds)
+		kdir=/lab/kernel/build make=(--make "KERNELRELEASE=$RELEASE" --make CC=gcc-14)
+		;;
+	debug)
+		need_debug_kernel
+		mapfile -t binds < <(debug_kernel_binds)
+		kdir=/lab/debug/build make=(--make LLVM=1)
+		;;
+	esac
+	make_build_dir "$BUILD/livepatch" "$BUILD/livepatch/$flavour"
+	in_checkout "${binds[@]}" -- "$BUILD/bin/oxen" livepatch build --patch "$patch" --output "$out" \
+		--module "$BUILD/$flavour/oxen.ko" --source "$CHECKOUT" --kdir "$kdir" --work "$BUILD/livepatch/$flavour" \
+		"${make[@]}" --make "-j$KERNEL_JOBS" "$@"
+}

@@ -47,11 +47,11 @@ suite_host_long() {
 	in_checkout --chdir "$CHECKOUT/tools" -- cargo test --locked --no-fail-fast -p oxen-host-tests -- --ignored
 }
 
-# A fuzz target for some minutes.
+# A fuzz target for so many seconds.
 suite_fuzz() {
 	printf 'TAP version 13\n1..1\n'
 	if in_checkout --env "CARGO_TARGET_DIR=$BUILD/cargo-fuzz" --chdir "$BUILD" -- \
-		"$CHECKOUT/tools/fuzz/run" "$1" -max_total_time=300 -print_final_stats=1; then
+		"$CHECKOUT/tools/fuzz/run" "$1" "-max_total_time=$2" -print_final_stats=1; then
 		echo "ok 1 fuzz: $1"
 	else
 		echo "not ok 1 fuzz: $1"
@@ -74,7 +74,9 @@ build_selftests() {
 
 # One target of the kselftests in a machine of its own: what one breaks does not touch the next.
 suite_selftest() {
-	"$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" --timeout "${OXEN_TIMEOUT:-$LIMIT}" \
+	local module=()
+	[ "$1" != fix ] || [ ! -e "$BUILD/unfixed/oxen.ko" ] || module=(--module "$BUILD/unfixed/oxen.ko")
+	"$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" "${module[@]}" --timeout "${OXEN_TIMEOUT:-$LIMIT}" \
 		--serial "$TEST/selftest-$1.kernel.log" -- env OXEN_LONG="$LONG" "$LAB/vm-suite" "$BUILD/kselftest" "$1"
 }
 
@@ -159,7 +161,7 @@ suite_run() {
 
 # Prints the names of the suites that there are with a flavour of the kernel.
 suite_names() {
-	printf '%s\n' lab lint host loom host-long fuzz run sleep ending
+	printf '%s\n' lab lint host loom host-long fuzz fuzz-livepatch run sleep ending
 	[ "$1" = stock ] || echo kunit
 	make -s -C "$CHECKOUT/selftests" list | sed 's/^/selftest-/'
 }
@@ -169,7 +171,7 @@ machine_wanted() {
 	local name
 	[ -n "${ONLY:-}" ] || return 0
 	for name in $ONLY; do
-		case $name in lab | lint | host | loom | host-long | fuzz) ;; *) return 0 ;; esac
+		case $name in lab | lint | host | loom | host-long | fuzz | fuzz-livepatch) ;; *) return 0 ;; esac
 	done
 	return 1
 }
@@ -189,6 +191,12 @@ run_machine_suites() {
 	build_tools
 	build_guests
 	build_selftests
+	rm -f "$BUILD/payloads/"*
+	rm -f "$BUILD/unfixed/oxen.ko"
+	if [ "$flavour" = stock ]; then
+		! wanted selftest-livepatch || build_payloads stock
+		! wanted selftest-fix || build_unfixed
+	fi
 	AGAIN=
 	# The long run and the debug kernel's are there to find what happens once.
 	[ "$flavour$LONG" != stock ] || [ "$(machine_accel)" != tcg ] || AGAIN=1
@@ -233,7 +241,11 @@ run_tests() {
 	suite loom suite_loom
 	if [ "$long" = long ]; then
 		suite host-long suite_host_long
-		suite fuzz suite_fuzz emulate
+		suite fuzz suite_fuzz emulate 300
+		suite fuzz-livepatch suite_fuzz livepatch 300
+	else
+		# What reads bytes that are to be executed as the kernel is fuzzed each time.
+		suite fuzz-livepatch suite_fuzz livepatch 20
 	fi
 	! machine_wanted || run_machine_suites "$flavour"
 

@@ -75,6 +75,13 @@ pub(crate) enum Command {
     Status(Json),
     /// Show the hypervisor's log
     Dmesg(Dmesg),
+    /// Change the hypervisor's code while guests run
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Livepatch {
+        /// What to do
+        #[command(subcommand)]
+        command: Livepatch,
+    },
     /// Write the completions of a shell to standard output
     #[command(hide = true)]
     Completions {
@@ -202,6 +209,92 @@ pub(crate) struct Dmesg {
     pub(crate) follow: bool,
 }
 
+/// What to do with payloads of live patches.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Livepatch {
+    /// Make a payload out of a source diff
+    ///
+    /// Builds the module before and after the diff, finds every function whose machine code is
+    /// another, and puts these into a payload for the module that runs. Says what cannot be patched,
+    /// and why. Needs the tree, the kernel and the compilers that the module was built with.
+    Build(Box<LivepatchBuild>),
+    /// Load a payload
+    Upload {
+        /// Name to load it under
+        name: String,
+        /// The payload
+        file: PathBuf,
+    },
+    /// Put a payload's functions in use
+    Apply {
+        #[command(flatten)]
+        action: LivepatchAction,
+        /// Whatever was applied before
+        #[arg(long)]
+        nodeps: bool,
+    },
+    /// Put a payload's functions out of use: that of the one that was applied last
+    Revert(LivepatchAction),
+    /// Apply a payload in place of all others
+    Replace(LivepatchAction),
+    /// Forget a payload that is not applied
+    Unload {
+        /// Its name
+        name: String,
+    },
+    /// List the payloads
+    List(Json),
+    /// Say whether a payload is in use, and how the last action on it went
+    Status {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// An action on a payload.
+#[derive(Debug, Args)]
+pub(crate) struct LivepatchAction {
+    /// The payload's name
+    pub(crate) name: String,
+    /// How long to wait for vCPUs and tools, in milliseconds; the hypervisor waits 30
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=4000))]
+    pub(crate) timeout: Option<u32>,
+}
+
+/// Options of `oxen livepatch build`.
+#[derive(Debug, Args)]
+pub(crate) struct LivepatchBuild {
+    /// The diff, as `git diff` or `diff -u` writes it
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) patch: PathBuf,
+    /// Where to write the payload
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// The module that runs, with its symbols, as the build made it
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) module: PathBuf,
+    /// The tree that it was built from
+    #[arg(short, long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) source: PathBuf,
+    /// The kernel's build folder
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) kdir: PathBuf,
+    /// More arguments of make, such as LLVM=1
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    pub(crate) make: Vec<String>,
+    /// Build here, and use what was built here before for the same module
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) work: Option<PathBuf>,
+    /// A payload that this one goes on top of
+    #[arg(long, value_name = "FILE")]
+    pub(crate) on: Option<PathBuf>,
+    /// A type of which nothing is in memory, so that it may lie otherwise
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) layout: Vec<String>,
+}
+
 /// Reads a size of memory and returns it in MiB.
 fn parse_memory(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.trim_end_matches(['b', 'B', 'i']).split_at_checked(
@@ -232,6 +325,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lp_15_a_part_of_a_command_is_none() {
+        let parses = |words: &[&str]| {
+            let line = ["oxen", "livepatch"].iter().chain(words);
+            Cli::try_parse_from(line).is_ok()
+        };
+        assert!(parses(&["upload", "name", "file"]));
+        for part in ["u", "up", "uploa", "uploads", "re"] {
+            assert!(!parses(&[part, "name", "file"]), "{part}");
+            assert!(!parses(&[part, "name"]), "{part}");
+        }
     }
 
     #[test]

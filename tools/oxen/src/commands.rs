@@ -8,6 +8,7 @@ pub(crate) mod dmesg;
 pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod list;
+pub(crate) mod livepatch;
 pub(crate) mod run;
 pub(crate) mod status;
 
@@ -61,6 +62,7 @@ pub(crate) fn dispatch(command: Command) -> Result<u8> {
         Command::Destroy(target) => control::destroy(&target),
         Command::Status(json) => status::status(json),
         Command::Dmesg(args) => dmesg::dmesg(&args),
+        Command::Livepatch { command } => livepatch::livepatch(&command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man => generate::man(),
     }

@@ -17,6 +17,7 @@ mod console;
 mod domain;
 mod error;
 mod kernel;
+mod livepatch;
 mod start_info;
 mod steps;
 mod xen;

@@ -11,6 +11,7 @@ pub(crate) mod domctl;
 pub(crate) mod event_channel;
 pub(crate) mod evtchn;
 pub(crate) mod hvm;
+pub(crate) mod livepatch;
 pub(crate) mod mapping;
 pub(crate) mod memory;
 #[cfg(test)]

@@ -31,13 +31,21 @@ fn page() -> std::io::Result<String> {
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     page.extend_from_slice(b".SH COMMANDS\n");
+    let mut commands = Vec::new();
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let name = sub.get_name().to_string();
+        let below = sub.get_subcommands();
+        let below = below.map(|below| (format!("{name} {}", below.get_name()), below));
+        commands.push((name.clone(), sub));
+        commands.extend(below);
+    }
+    for (name, sub) in commands {
         let man = Man::new(sub.clone());
         let mut part = Vec::new();
         man.render_synopsis_section(&mut part)?;
         man.render_description_section(&mut part)?;
         man.render_options_section(&mut part)?;
-        page.extend_from_slice(format!(".SS oxen {}\n", sub.get_name()).as_bytes());
+        page.extend_from_slice(format!(".SS oxen {name}\n").as_bytes());
         // A command's parts follow its heading; the headings of a page of its own would be in the
         // way.
         let part = String::from_utf8_lossy(&part);

@@ -29,7 +29,7 @@ const LIST_CHUNK: usize = 256;
 /// How much of the log is asked for at a time, in bytes.
 const LOG_CHUNK: usize = 16 << 10;
 
-/// Issues a sysctl with its payload, which is written back.
+/// Issues a sysctl with its payload, which is written back. Returns the result.
 ///
 /// # Errors
 ///
@@ -38,11 +38,11 @@ const LOG_CHUNK: usize = 16 << 10;
 /// # Safety
 ///
 /// `payload` has to be the one of `cmd`, and every address in it has to be valid for what it does.
-unsafe fn issue<T: FromBytes + IntoBytes + Immutable>(
+pub(super) unsafe fn issue<T: FromBytes + IntoBytes + Immutable>(
     hv: &dyn Hypervisor,
     cmd: u32,
     payload: &mut T,
-) -> CallResult<()> {
+) -> CallResult {
     let mut op = XenSysctl::new_zeroed();
     op.cmd = cmd;
     op.interface_version = sysctl::INTERFACE_VERSION;
@@ -50,10 +50,10 @@ unsafe fn issue<T: FromBytes + IntoBytes + Immutable>(
     payload.write_to(room).map_err(|_| Errno::E2BIG)?;
     let address = std::ptr::from_mut(&mut op) as u64;
     // SAFETY: `op` is the structure of this hypercall; the caller vouches for its payload.
-    unsafe { hv.hypercall(xen::SYSCTL, [address, 0, 0, 0, 0])? };
+    let result = unsafe { hv.hypercall(xen::SYSCTL, [address, 0, 0, 0, 0])? };
     let answer = op.u.get(..size_of::<T>()).ok_or(Errno::E2BIG)?;
     *payload = T::read_from_bytes(answer).map_err(|_| Errno::E2BIG)?;
-    Ok(())
+    Ok(result)
 }
 
 /// Returns what the machine has.

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Which pieces are the same in two builds.
+
+use std::collections::HashMap;
+
+use object::elf;
+
+use super::object::{
+    Build,
+    Id,
+    Kind,
+    Piece,
+    Target, //
+};
+
+/// Two builds side by side.
+pub(crate) struct Comparison<'a> {
+    pub(crate) before: &'a Build,
+    pub(crate) after: &'a Build,
+    known: HashMap<(Id, Id), bool>,
+}
+
+/// Bytes of a place in the source as the compiler keeps it for panics: the file's name, its length, a line and a
+/// column.
+const LOCATION: u64 = 24;
+
+/// Whether a piece says where in the source something stands. Lines move without anything else being another.
+pub(crate) fn is_location(piece: &Piece) -> bool {
+    piece.kind == Kind::Constant
+        && piece.size == LOCATION
+        && matches!(&piece.references[..], [name] if name.at == 0 && name.kind == elf::R_X86_64_64)
+}
+
+impl<'a> Comparison<'a> {
+    /// Of these.
+    pub(crate) fn new(before: &'a Build, after: &'a Build) -> Self {
+        Self {
+            before,
+            after,
+            known: HashMap::new(),
+        }
+    }
+
+    /// The piece of the build before that has the name of one of the build after, in the same object.
+    pub(crate) fn earlier(&self, (object, index): Id) -> Option<Id> {
+        let (file, _) = self.after.objects.get(object)?;
+        let piece = self.after.piece((object, index))?;
+        if piece.name.is_empty() {
+            return None;
+        }
+        let object = self
+            .before
+            .objects
+            .iter()
+            .position(|(name, _)| name == file)?;
+        let index = self
+            .before
+            .objects
+            .get(object)?
+            .1
+            .by_name
+            .get(&piece.name)?;
+        Some((object, *index))
+    }
+
+    /// Whether two pieces do, or are, the same.
+    pub(crate) fn same(&mut self, old: Id, new: Id) -> bool {
+        if let Some(known) = self.known.get(&(old, new)) {
+            return *known;
+        }
+        // What refers to itself is the same if nothing else is in the way.
+        self.known.insert((old, new), true);
+        let same = self.look(old, new);
+        self.known.insert((old, new), same);
+        same
+    }
+
+    fn look(&mut self, old: Id, new: Id) -> bool {
+        let (Some(a), Some(b)) = (self.before.piece(old), self.after.piece(new)) else {
+            return false;
+        };
+        let same_bytes = if is_location(a) && is_location(b) {
+            a.bytes.get(..16) == b.bytes.get(..16)
+        } else {
+            a.bytes == b.bytes
+        };
+        a.kind == b.kind
+            && a.size == b.size
+            && same_bytes
+            && a.switches == b.switches
+            && a.references.len() == b.references.len()
+            && a.references.iter().zip(&b.references).all(|(x, y)| {
+                (x.at, x.kind, x.addend) == (y.at, y.kind, y.addend)
+                    && self.same_target(old.0, &x.target, new.0, &y.target)
+            })
+    }
+
+    fn same_target(&mut self, a: usize, x: &Target, b: usize, y: &Target) -> bool {
+        let found = (self.before.target(a, x), self.after.target(b, y));
+        match (x, y) {
+            (Target::Piece(_), Target::Piece(_)) => {
+                matches!(found, (Some(x), Some(y)) if self.same(x, y))
+            }
+            (Target::Name(x), Target::Name(y)) => {
+                // Constants are compared wherever they are used: who uses another one is another.
+                let constants = match found {
+                    (Some(x), Some(y)) => {
+                        let is = |piece: Option<&Piece>| {
+                            piece.is_some_and(|piece| piece.kind == Kind::Constant)
+                        };
+                        (is(self.before.piece(x)) && is(self.after.piece(y))).then_some((x, y))
+                    }
+                    _ => None,
+                };
+                x == y && constants.is_none_or(|(x, y)| self.same(x, y))
+            }
+            _ => false,
+        }
+    }
+}
