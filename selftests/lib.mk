@@ -4,6 +4,7 @@
 #
 #   TEST_PROGS           scripts that are tests
 #   TEST_GEN_PROGS       programs that are tests, built from NAME.c
+#   TEST_LAST_PROGS      scripts that are tests and run after all others
 #   TEST_PROGS_EXTENDED  scripts that tests call
 #   TEST_GEN_FILES       files that tests need, built
 #   TEST_FILES           files that tests need
@@ -16,8 +17,8 @@ OUTPUT ?= $(CURDIR)
 
 CFLAGS += -std=gnu11 -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I$(top)/lib -I$(top)/../include/uapi
 
-progs := $(TEST_PROGS) $(TEST_GEN_PROGS)
-sources := $(TEST_PROGS) $(TEST_PROGS_EXTENDED) $(TEST_FILES) $(wildcard settings)
+progs := $(TEST_PROGS) $(TEST_GEN_PROGS) $(TEST_LAST_PROGS)
+sources := $(TEST_PROGS) $(TEST_LAST_PROGS) $(TEST_PROGS_EXTENDED) $(TEST_FILES) $(wildcard settings)
 generated := $(TEST_GEN_PROGS) $(TEST_GEN_FILES)
 
 all: $(addprefix $(OUTPUT)/,$(generated))

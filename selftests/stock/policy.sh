@@ -6,7 +6,7 @@
 # shellcheck disable=SC2317 # conditions are called by wait_until.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/guests.sh"
-. "$(dirname "$0")/xen-tools.sh"
+. "$(dirname "$0")/../lib/xen-tools.sh"
 
 need_guests
 need_xen_tools
