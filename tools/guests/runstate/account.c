@@ -85,11 +85,16 @@ void test_account(void)
 			 (unsigned long long)(low - first_high),
 			 (unsigned long long)(high - first_low));
 
-	before = xen_time();
-	first = ask(0);
-	nap(50 * MS);
-	info = ask(0);
-	after = xen_time();
+	/* Who loses the processor between the question and the wait waits for less. */
+	for (i = 0; i < 10; i++) {
+		before = xen_time();
+		first = ask(0);
+		nap(50 * MS);
+		info = ask(0);
+		after = xen_time();
+		if (info.time[RUNSTATE_blocked] - first.time[RUNSTATE_blocked] >= 40 * MS)
+			break;
+	}
 	tap(info.time[RUNSTATE_blocked] - first.time[RUNSTATE_blocked] >= 40 * MS &&
 	    info.time[RUNSTATE_blocked] - first.time[RUNSTATE_blocked] <= after - before,
 	    "R-9 a wait is blocked time, no more and no less");

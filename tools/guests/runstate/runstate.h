@@ -6,6 +6,8 @@
 #include "guest.h"
 
 #define MS 1000000ULL
+/* How long progress is waited for, in nanoseconds, on a processor that others want too. */
+#define PATIENCE (30000 * MS)
 
 /* A call and the exact answer; the text follows. */
 #define ANSWERS(answer, call, ...) tap_equal(call, answer, __VA_ARGS__)

@@ -161,14 +161,14 @@ static void run_isolated(ulong ms)
 	write_cr3(H(page_root));
 }
 
-/* Runs user code, isolated, until the processor was taken from it; false if nobody wanted it for some seconds. */
+/* Runs user code, isolated, until the processor was taken from it; false if nobody wanted it for long. */
 static bool run_until_preempted(void)
 {
 	u64 stolen = ask(0).time[RUNSTATE_runnable], start = xen_time();
 
 	do
 		run_isolated(20);
-	while (ask(0).time[RUNSTATE_runnable] == stolen && xen_time() - start < 5000 * MS);
+	while (ask(0).time[RUNSTATE_runnable] == stolen && xen_time() - start < PATIENCE);
 	return ask(0).time[RUNSTATE_runnable] > stolen;
 }
 
