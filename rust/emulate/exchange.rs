@@ -22,7 +22,9 @@ use super::{
         Ops,
         Result, //
     },
-    width::Width, //
+    prefix::Repeat,
+    width::Width,
+    Vendor, //
 };
 
 /// Executes 86, 87: XCHG, which with memory always behaves as if it had LOCK.
@@ -36,11 +38,15 @@ pub(crate) fn exchange<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     Ok(())
 }
 
-/// Executes 90 to 97: XCHG of the accumulator with a register; 90 itself is NOP.
+/// Executes 90 to 97: XCHG of the accumulator with a register; 90 itself is NOP. F3 90 is PAUSE, with REX.B only on Intel's
+/// processors (seen).
 pub(crate) fn exchange_accumulator<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let width = cx.insn.operand_size;
     let number = cx.insn.opcode_reg();
-    if number != Gpr::RAX {
+    let pause = cx.insn.opcode == 0x90
+        && cx.insn.prefixes.repeat == Repeat::F3
+        && ops.vendor() == Vendor::Intel;
+    if number != Gpr::RAX && !pause {
         let (a, b) = (Register::low(Gpr::RAX, width), Register::low(number, width));
         let (old_a, old_b) = (a.get(ops), b.get(ops));
         a.set(ops, old_b);

@@ -283,10 +283,20 @@ fn in_opcode(cx: &Context) -> Result<Segment> {
     register(cx.insn.opcode >> 3 & 7)
 }
 
+/// How much of an item on the stack is accessed for a selector: Intel's processors leave the upper half of 32 bits alone.
+///
+/// Source: Intel SDM volume 2, "PUSH".
+fn part<O: Ops>(ops: &O, cx: &Context) -> Width {
+    match (cx.insn.stack_operand_size(cx.code), ops.vendor()) {
+        (Width::Dword, Vendor::Intel) => Width::Word,
+        (width, _) => width,
+    }
+}
+
 /// Executes 06, 0E, 16, 1E, 0F A0, 0F A8: PUSH of a segment register.
 pub(crate) fn push<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let value = ops.selector(in_opcode(cx)?)?;
-    stack::push(ops, cx, |_| Ok(value.into()))
+    stack::push_part(ops, cx, part(ops, cx), |_| Ok(value.into()))
 }
 
 /// Executes 07, 17, 1F, 0F A1, 0F A9: POP of a segment register. Of a wider item only the lowest 16
@@ -297,9 +307,10 @@ pub(crate) fn pop<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
     let pointer = stack.pointer();
     let top = pointer.get(ops);
     let width = cx.insn.stack_operand_size(cx.code);
-    let place = stack.item(ops, top, width, Access::Read)?;
+    let part = part(ops, cx);
+    let place = stack.item(ops, top, part, Access::Read)?;
     // CAST: The selector is in the lowest two bytes.
-    let selector = read_integer(ops, &place, width)? as u16;
+    let selector = read_integer(ops, &place, part)? as u16;
     let load = prepare(ops, cx, segment, selector)?;
     load.mark(ops)?;
     load.commit(ops);

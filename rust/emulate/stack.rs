@@ -33,13 +33,23 @@ pub(super) fn push<O: Ops>(
     cx: &Context,
     source: impl FnOnce(&mut O) -> Result<u64>,
 ) -> Result {
+    push_part(ops, cx, cx.insn.stack_operand_size(cx.code), source)
+}
+
+/// As [`push`], but only the item's lowest `part` is written.
+pub(super) fn push_part<O: Ops>(
+    ops: &mut O,
+    cx: &Context,
+    part: Width,
+    source: impl FnOnce(&mut O) -> Result<u64>,
+) -> Result {
     let width = cx.insn.stack_operand_size(cx.code);
     let stack = Stack::current(ops, cx);
     let pointer = stack.pointer();
     let top = stack.moved(pointer.get(ops), (width.bytes() as i64).wrapping_neg());
-    let place = stack.item(ops, top, width, Access::Write)?;
+    let place = stack.item(ops, top, part, Access::Write)?;
     let value = source(ops)?;
-    write_integer(ops, &place, width, value)?;
+    write_integer(ops, &place, part, value)?;
     pointer.set(ops, top);
     Ok(())
 }

@@ -335,6 +335,11 @@ impl Recipe {
         let Ok(insn) = decode(&self.bytes, self.code, vendor()) else {
             return;
         };
+        // IRET sets AC before it has read all, and the processor may fault then. A kernel that watches for locked accesses
+        // of two cache lines takes that for one, and where it cannot stop to watch it has it done again for ever.
+        if (insn.map, insn.opcode) == (Map::One, 0xcf) {
+            self.gprs[RSP] &= !7;
+        }
         if !insn.is_legacy() && random.below(2) == 0 {
             // BEXTR and BZHI have small numbers in this one.
             let number = usize::from(insn.vector.register & 15);

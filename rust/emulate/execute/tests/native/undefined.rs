@@ -62,18 +62,49 @@ pub(super) fn flags(insn: &Decoded, recipe: &Recipe) -> u64 {
     }
 }
 
-/// Whether the instruction may leave something behind when it faults, which it does again when it is
-/// started again: PUSHA, POPA, ENTER, a far CALL.
-pub(super) fn after_fault(insn: &Decoded) -> bool {
-    let far = insn.opcode == 0xff && insn.digit() == 3;
-    let frame = matches!(insn.opcode, 0x60 | 0x61 | 0x9a | 0xc8);
-    insn.is_legacy() && insn.map == Map::One && (frame || far)
+/// Whether this processor is Intel's and leaves flags as they were between two iterations: CMPS and SCAS.
+pub(super) fn between_iterations(insn: &Decoded) -> bool {
+    vendor() == Vendor::Intel
+        && insn.map == Map::One
+        && matches!(insn.opcode, 0xa6 | 0xa7 | 0xae | 0xaf)
 }
 
-/// Whether processors differ in which part of memory faults: those with fast REP CMPSB, and x87
+/// Whether the instruction may leave something behind when it faults, which it does again when it is
+/// started again: PUSHA, POPA, ENTER, a far CALL, and on Intel's processors a near CALL to where nobody can go.
+pub(super) fn after_fault(insn: &Decoded) -> bool {
+    let far = insn.opcode == 0xff && insn.digit() == 3;
+    let near = insn.opcode == 0xe8 || insn.opcode == 0xff && insn.digit() == 2;
+    let frame = matches!(insn.opcode, 0x60 | 0x61 | 0x9a | 0xc8);
+    insn.is_legacy() && insn.map == Map::One && (frame || far || near && vendor() == Vendor::Intel)
+}
+
+/// Whether x87 registers may be MMX registers already when the instruction faults: a store, on Intel's processors.
+pub(super) fn mmx_after_fault(insn: &Decoded) -> bool {
+    vendor() == Vendor::Intel
+        && insn.is_legacy()
+        && insn.map == Map::Of
+        && matches!(insn.opcode, 0x7e | 0x7f | 0xe7)
+}
+
+/// Whether Intel's processors may find another fault first of those that there are: far returns read the selector first,
+/// a stack may wrap at 4 GiB.
+pub(super) fn which_fault(insn: &Decoded, ours: u8, theirs: u8) -> bool {
+    const DEBUG: u8 = 1;
+    const STACK: u8 = 12;
+    const PAGE: u8 = 14;
+    vendor() == Vendor::Intel
+        && match (insn.map, insn.opcode) {
+            (Map::One, 0xca | 0xcb | 0xcf) => ours != DEBUG && theirs != DEBUG,
+            (Map::One, 0xc8 | 0xc9) => (ours, theirs) == (STACK, PAGE),
+            _ => false,
+        }
+}
+
+/// Whether processors differ in which part of memory faults: those with fast REP CMPSB, Intel's with every CMPS, and x87
 /// environments.
 pub(super) fn order(insn: &Decoded) -> bool {
     match (insn.map, insn.opcode) {
+        (Map::One, 0xa6 | 0xa7) if vendor() == Vendor::Intel => true,
         (Map::One, 0xa6) => insn.prefixes.repeat == Repeat::F3,
         (Map::One, 0xd9 | 0xdd) => matches!(insn.digit(), 4 | 6),
         _ => false,
