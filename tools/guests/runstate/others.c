@@ -122,8 +122,8 @@ static void torn_at(const char *what, bool physical, ulong offset)
 	looks = retries = flagged = torn = backward = 0;
 	looked_at = pool + offset;
 	task = READ;
-	for (start = xen_time(); goes_on(start, 2000 * MS, looks > 1000 && naps > 10) && naps < 5000;
-	     naps++)
+	for (start = xen_time();
+	     goes_on(start, 2000 * MS, looks > 1000 && naps > 10) && naps < 5000; naps++)
 		nap(1);
 	stop_others();
 	tap_note("%s: %llu looks at %u updates and more, %llu tried again, %llu saw the flag", what,
