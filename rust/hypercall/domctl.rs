@@ -85,6 +85,9 @@ const fn may_concern_host(cmd: u32) -> bool {
 }
 
 fn perform(call: &mut Call<'_>) -> Result {
+    if call.op.cmd == abi::VM_EVENT_OP && monitor::asks_version(call)? {
+        return monitor::version(call);
+    }
     let domain = target(call)?;
     perform_on(call, &domain)
 }

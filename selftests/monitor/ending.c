@@ -35,6 +35,15 @@ static void refused(void)
 	tap_equal(vm_event_op(fd, w.domain, XEN_VM_EVENT_GET_VERSION, 0, &port), 0,
 		  "the version of events");
 	tap_equal(port, VM_EVENT_INTERFACE_VERSION, "is the header's");
+	port = 0;
+	tap_equal(vm_event_op(fd, DOMID_INVALID, XEN_VM_EVENT_GET_VERSION, 0, &port), 0,
+		  "libxc asks for it without a domain");
+	tap_equal(port, VM_EVENT_INTERFACE_VERSION, "and gets it");
+	port = 0;
+	tap_equal(vm_event_op(fd, 0, XEN_VM_EVENT_GET_VERSION, 0, &port), 0, "of the host too");
+	tap_equal(port, VM_EVENT_INTERFACE_VERSION, "it is the same");
+	tap_equal(vm_event_op(fd, NO_DOMAIN, XEN_VM_EVENT_GET_VERSION, 0, NULL), -ESRCH,
+		  "but not of a domain that there is not");
 	tap_equal(ring_op(fd, w.domain, XEN_VM_EVENT_ENABLE), -EOPNOTSUPP, "no page was set aside");
 	tap_equal(ring_op(fd, w.domain, XEN_VM_EVENT_RESUME), -ENODEV, "no ring");
 	tap_equal(ring_op(fd, w.domain, XEN_VM_EVENT_DISABLE), 0, "that there is none is no error");

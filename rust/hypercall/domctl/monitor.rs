@@ -14,11 +14,29 @@ use crate::abi::errno::{
 use crate::abi::layout::payload;
 use crate::abi::oxen;
 use crate::abi::vm_event::INTERFACE_VERSION;
-use crate::domain::Domain;
+use crate::abi::xen::DOMID_INVALID;
+use crate::domain::{
+    Domain,
+    DOM0, //
+};
 use crate::vm_event::{
     Detail,
     CAPABILITIES, //
 };
+
+/// Whether a `XEN_DOMCTL_vm_event_op` asks for the version of events and can be answered without a domain: it names
+/// none, as libxc does, or the host, about which all else is refused.
+pub(super) fn asks_version(call: &Call<'_>) -> Result<bool> {
+    let ask: abi::VmEventOp = call.payload()?;
+    Ok(ask.op == abi::VM_EVENT_GET_VERSION && matches!(call.op.domain, DOMID_INVALID | DOM0))
+}
+
+/// `XEN_VM_EVENT_GET_VERSION`.
+pub(super) fn version(call: &mut Call<'_>) -> Result {
+    let mut ask: abi::VmEventOp = call.payload()?;
+    ask.port = INTERFACE_VERSION;
+    call.answer(&ask)
+}
 
 /// `XEN_DOMCTL_vm_event_op`: the ring or slots of a monitor. There are none for paging and sharing.
 ///
@@ -29,8 +47,7 @@ use crate::vm_event::{
 pub(super) fn vm_event_op(call: &mut Call<'_>, domain: &Domain) -> Result {
     let mut ask: abi::VmEventOp = call.payload()?;
     if ask.op == abi::VM_EVENT_GET_VERSION {
-        ask.port = INTERFACE_VERSION;
-        return call.answer(&ask);
+        return version(call);
     }
     if domain.id() == call.caller.domain.id() {
         return Err(EINVAL);
