@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which values a guest may write to CR0, CR4 and EFER.
+//! Which values a guest may write to CR0, CR3, CR4 and EFER.
 //!
 //! Source: SDM volume 3 chapter 2.5, APM volume 2 chapter 3.1.
 
@@ -22,6 +22,9 @@ const CR0_CD: u64 = 1 << 30;
 pub(crate) const CR0_PG: u64 = 1 << 31;
 /// CR0: the bits that mean something: PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG.
 const CR0_KNOWN: u64 = 0x3f | 1 << 16 | 1 << 18 | CR0_NW | CR0_CD | CR0_PG;
+
+/// CR3: not a bit of the register, but what MOV says besides: translations are kept.
+const CR3_NO_FLUSH: u64 = 1 << 63;
 
 /// CR4: physical address extension.
 pub(crate) const CR4_PAE: u64 = 1 << 5;
@@ -133,6 +136,25 @@ impl Controls {
             _ => {}
         }
         Ok((new & CR0_KNOWN | CR0_ET, efer))
+    }
+
+    /// Checks a write of `new` to CR3 by a processor that has this many bits of physical addresses. The bit that keeps
+    /// translations stays in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Gp`] in long mode for a bit that no address has, and for keeping translations without process context
+    /// identifiers.
+    pub(crate) fn write_cr3(&self, new: u64, physical_bits: u32) -> Result<u64, Gp> {
+        let kept = match self.cr4 & CR4_PCIDE {
+            0 => 0,
+            _ => CR3_NO_FLUSH,
+        };
+        let beyond = (new & !kept).checked_shr(physical_bits).unwrap_or(0);
+        if self.efer & EFER_LMA != 0 && beyond != 0 {
+            return Err(Gp);
+        }
+        Ok(new)
     }
 
     /// Checks a write of `new` to CR4 where the policy allows the bits of `mask`.
@@ -253,6 +275,26 @@ mod tests {
             ..compat
         };
         assert_eq!(pcid.write_cr0(0x11), Err(Gp));
+    }
+
+    #[test]
+    fn cr3() {
+        let pcid = Controls {
+            cr4: 0x2_06f0,
+            ..LONG
+        };
+        let top = 1 << 47;
+        assert_eq!(LONG.write_cr3(top | 0x1000, 48), Ok(top | 0x1000));
+        assert_eq!(LONG.write_cr3(1 << 48, 48), Err(Gp));
+        assert_eq!(LONG.write_cr3(1 << 63 | 0x1000, 48), Err(Gp), "no PCIDE");
+        assert_eq!(pcid.write_cr3(1 << 63 | 0x1005, 48), Ok(1 << 63 | 0x1005));
+        assert_eq!(pcid.write_cr3(1 << 62, 48), Err(Gp));
+        assert_eq!(
+            pcid.write_cr3(1 << 62, 64),
+            Ok(1 << 62),
+            "no such processor"
+        );
+        assert_eq!(REAL.write_cr3(u64::MAX, 40), Ok(u64::MAX), "32 bits count");
     }
 
     #[test]

@@ -161,7 +161,13 @@ impl<B: Backend> Running<'_, B> {
                 Ok((new, _)) => (Register::Cr0, self.hw.cr0(), new),
                 Err(_) => return false,
             },
-            3 => (Register::Cr3, self.hw.cr3(), value),
+            3 => {
+                let [sizes, ..] = self.cpuid_values(0x8000_0008, 0);
+                match controls.write_cr3(value, sizes & 0xff) {
+                    Ok(new) => (Register::Cr3, self.hw.cr3(), new),
+                    Err(_) => return false,
+                }
+            }
             4 => match controls.write_cr4(value, cr4_mask(&self.policy)) {
                 Ok(new) => (Register::Cr4, self.hw.cr4(), new),
                 Err(_) => return false,
