@@ -286,21 +286,29 @@ impl Domain {
 
     /// The monitor has sent an event through the port of a vCPU, or has let go of it.
     pub(crate) fn monitor_notified(&self, vcpu: u32, port: u32) {
-        self.collect_answers(Some(vcpu));
         let status = self.ports().lock().status(port);
         let connected = matches!(status, Ok((StatusDetail::Interdomain(..), _)));
-        let mut monitor = self.monitor.lock();
-        let before = monitor.listener();
-        if connected {
-            monitor.hear(port);
-        } else {
-            monitor.abandon(port);
-        }
-        let changed = monitor.listener() != before;
-        drop(monitor);
-        if changed {
+        let heard = connected && self.monitor.lock().hear(port);
+        // Answers that were given before it has ended count.
+        self.collect_answers(Some(vcpu));
+        let ended = !connected && self.monitor.lock().abandon(port);
+        if heard || ended {
             self.tell_watched();
         }
+    }
+
+    /// The monitor does something about the guest besides answering. By then it has initialised its ring, if it is one
+    /// that does so only after it has bound to its port: events that came before are told once more.
+    pub(crate) fn monitor_acts(&self, hypervisor: &Hypervisor) {
+        let port = self.monitor.lock().repeat();
+        if let Some(port) = port {
+            hypervisor.notify_model(self, port);
+        }
+    }
+
+    /// Which monitor there is, for what one has asked of a vCPU.
+    pub(crate) fn monitor_generation(&self) -> u32 {
+        self.monitor.lock().generation()
     }
 
     /// Whether a monitor listens, and whether accesses wait for one that there is not.

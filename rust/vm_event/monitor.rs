@@ -75,18 +75,43 @@ enum Place {
     Starved,
 }
 
-impl Place {
+/// What the monitor and a vCPU have between them.
+struct Seat {
+    place: Place,
+    /// Events in the ring whose answers are nobody's: the vCPU was given another state while it waited.
+    forgotten: u32,
+}
+
+impl Seat {
+    const IDLE: Self = Self {
+        place: Place::Idle,
+        forgotten: 0,
+    };
+
     /// Takes an answer, if one is waited for and this is one; returns whether it was.
     fn answer(&mut self, event: &VmEvent) -> bool {
-        let Self::Waiting(reason) = self else {
+        let reason = match self.place {
+            Place::Waiting(reason) => reason,
+            _ if self.forgotten != 0 => event.reason,
+            _ => return false,
+        };
+        let Some(response) = Response::new(event, reason) else {
             return false;
         };
-        match Response::new(event, *reason) {
-            Some(response) => {
-                *self = Self::Answered(response);
-                true
-            }
-            None => false,
+        // A monitor answers in the order of the events of a vCPU, of which it sees one at a time.
+        if self.forgotten != 0 {
+            self.forgotten = self.forgotten.saturating_sub(1);
+            return false;
+        }
+        self.place = Place::Answered(response);
+        true
+    }
+
+    /// There will be no more answers.
+    fn release(&mut self) {
+        self.forgotten = 0;
+        if matches!(self.place, Place::Waiting(_) | Place::Starved) {
+            self.place = Place::Lost;
         }
     }
 }
@@ -111,7 +136,7 @@ impl Transport {
 /// A ring or slots that were made, before they are the domain's.
 pub(crate) struct Prepared {
     transport: Transport,
-    places: KVec<Place>,
+    seats: KVec<Seat>,
 }
 
 /// A ring or slots that were a domain's.
@@ -134,18 +159,20 @@ pub(crate) struct Monitor {
     gone: bool,
     /// Without a monitor, accesses that one would have to see wait for one (`set_access_required`).
     pub(crate) required: bool,
-    places: KVec<Place>,
+    seats: KVec<Seat>,
+    /// Which monitor it is, in the order in which they came. What one has asked of a vCPU ends with it.
+    generation: u32,
     /// Events that were sent, for debugging.
     events: u64,
 }
 
 impl Prepared {
     fn new(transport: Transport, vcpus: usize) -> Result<Self> {
-        let mut places = KVec::with_capacity(vcpus, GFP_KERNEL)?;
+        let mut seats = KVec::with_capacity(vcpus, GFP_KERNEL)?;
         for _ in 0..vcpus {
-            places.push(Place::Idle, GFP_KERNEL)?;
+            seats.push(Seat::IDLE, GFP_KERNEL)?;
         }
-        Ok(Self { transport, places })
+        Ok(Self { transport, seats })
     }
 
     /// Makes a ring in `page` for a domain of so many vCPUs, with this port.
@@ -178,7 +205,8 @@ impl Monitor {
             transport: None,
             gone: false,
             required: false,
-            places: KVec::new(),
+            seats: KVec::new(),
+            generation: 0,
             events: 0,
         }
     }
@@ -190,6 +218,11 @@ impl Monitor {
             (Some(_), false) => Listener::Present,
             (Some(_), true) => Listener::Gone,
         }
+    }
+
+    /// Which monitor it is: another number after one has ended or another has begun.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// The page of a vCPU's slot.
@@ -233,30 +266,55 @@ impl Monitor {
         };
         self.transport = Some(new.transport);
         // Those who have to be answered have to fetch that first.
-        if self.places.is_empty() {
-            self.places = new.places;
+        if self.seats.is_empty() {
+            self.seats = new.seats;
         }
         self.gone = false;
+        self.generation = self.generation.wrapping_add(1);
         Ok(())
     }
 
-    /// Notes that the monitor of this port has ended. Who waits for it gets no answer.
-    pub(crate) fn abandon(&mut self, port: u32) {
-        if self
+    /// Notes that the monitor of this port has ended. Who waits for it gets no answer. Returns whether that is news.
+    pub(crate) fn abandon(&mut self, port: u32) -> bool {
+        let own = self
             .transport
             .as_ref()
-            .is_some_and(|own| own.has_port(port))
-        {
+            .is_some_and(|own| own.has_port(port));
+        let news = own && !self.gone;
+        if news {
             self.gone = true;
             self.release();
         }
+        news
     }
 
-    /// Notes that a monitor listens at this port, perhaps after another one has ended. It has heard of nothing that the
-    /// slots of that one hold, so that theirs stay what they are.
-    pub(crate) fn hear(&mut self, port: u32) {
-        if matches!(&self.transport, Some(Transport::Ring(_, own)) if *own == port) {
-            self.gone = false;
+    /// Notes that a monitor listens at this port, perhaps after another one has ended. It begins with an empty ring:
+    /// nobody waits for an answer to what is in it. Slots stay what they are, since it has heard of nothing that they
+    /// hold. Returns whether that is news.
+    pub(crate) fn hear(&mut self, port: u32) -> bool {
+        if !self.gone {
+            return false;
+        }
+        let Some(Transport::Ring(ring, own)) = self.transport.as_mut() else {
+            return false;
+        };
+        if *own != port {
+            return false;
+        }
+        ring.empty();
+        self.gone = false;
+        true
+    }
+
+    /// Says once more which events there are, because the monitor may have initialised its ring after the first of them
+    /// was put there, and then sees none of them. Returns the port to tell, if there are some.
+    pub(crate) fn repeat(&mut self) -> Option<u32> {
+        match &self.transport {
+            Some(Transport::Ring(ring, port)) if !self.gone && ring.unanswered() != 0 => {
+                ring.publish();
+                Some(*port)
+            }
+            _ => None,
         }
     }
 
@@ -269,10 +327,9 @@ impl Monitor {
     }
 
     fn release(&mut self) {
-        for place in self.places.iter_mut() {
-            if matches!(place, Place::Waiting(_) | Place::Starved) {
-                *place = Place::Lost;
-            }
+        self.generation = self.generation.wrapping_add(1);
+        for seat in self.seats.iter_mut() {
+            seat.release();
         }
     }
 
@@ -281,7 +338,7 @@ impl Monitor {
         let Some(transport) = self.transport.as_mut().filter(|_| !self.gone) else {
             return Sent::Nobody;
         };
-        let Some(place) = self.places.get_mut(vcpu as usize) else {
+        let Some(seat) = self.seats.get_mut(vcpu as usize) else {
             return Sent::Nobody;
         };
         if sync {
@@ -295,10 +352,10 @@ impl Monitor {
             },
         };
         let Some(tell) = put else {
-            *place = Place::Starved;
+            seat.place = Place::Starved;
             return Sent::Full;
         };
-        *place = if sync {
+        seat.place = if sync {
             Place::Waiting(event.reason)
         } else {
             Place::Idle
@@ -330,20 +387,22 @@ impl Monitor {
     pub(crate) fn collect(&mut self, only: Option<u32>, mut wake: impl FnMut(u32)) {
         match self.transport.as_mut() {
             None => {}
+            // Nobody waits for an answer, and what is there is not to be seen by another monitor.
+            Some(Transport::Ring(..)) if self.gone => {}
             Some(Transport::Ring(ring, _)) => {
                 ring.publish();
                 let mut freed = false;
                 // Each answer belongs to an event, of which there are at most as many as slots.
                 while let Some(event) = ring.take() {
                     freed = true;
-                    let place = self.places.get_mut(event.vcpu_id as usize);
-                    if place.is_some_and(|place| place.answer(&event)) {
+                    let seat = self.seats.get_mut(event.vcpu_id as usize);
+                    if seat.is_some_and(|seat| seat.answer(&event)) {
                         wake(event.vcpu_id);
                     }
                 }
                 if freed {
-                    for (id, place) in (0u32..).zip(self.places.iter()) {
-                        if matches!(place, Place::Starved) {
+                    for (id, seat) in (0u32..).zip(self.seats.iter()) {
+                        if matches!(seat.place, Place::Starved) {
                             wake(id);
                         }
                     }
@@ -352,13 +411,13 @@ impl Monitor {
             Some(Transport::Slots(slots)) => {
                 let first = only.unwrap_or(0) as usize;
                 let count = only.map_or(slots.len(), |_| 1);
-                let both = slots.iter_mut().zip(self.places.iter_mut());
-                for (id, (slot, place)) in (0u32..).zip(both).skip(first).take(count) {
+                let both = slots.iter_mut().zip(self.seats.iter_mut());
+                for (id, (slot, seat)) in (0u32..).zip(both).skip(first).take(count) {
                     let Some(event) = slot.take() else {
                         continue;
                     };
                     // Whatever the answer is, the slot has room now.
-                    if place.answer(&event) || matches!(place, Place::Starved) {
+                    if seat.answer(&event) || matches!(seat.place, Place::Starved) {
                         wake(id);
                     }
                 }
@@ -369,7 +428,7 @@ impl Monitor {
     /// Whether a vCPU has something to look at.
     #[cfg(test)]
     pub(crate) fn is_ready(&self, vcpu: u32) -> bool {
-        match self.places.get(vcpu as usize) {
+        match self.seats.get(vcpu as usize).map(|seat| &seat.place) {
             Some(Place::Waiting(_)) => false,
             Some(Place::Starved) => match &self.transport {
                 Some(Transport::Ring(ring, _)) => ring.room() != 0,
@@ -384,7 +443,7 @@ impl Monitor {
 
     /// Takes what a vCPU waits for; `None` if it is not there yet.
     pub(crate) fn answer(&mut self, vcpu: u32) -> Option<Answer> {
-        let place = self.places.get_mut(vcpu as usize)?;
+        let place = &mut self.seats.get_mut(vcpu as usize)?.place;
         match place {
             Place::Answered(_) | Place::Lost => {}
             Place::Idle | Place::Waiting(_) | Place::Starved => return None,
@@ -397,8 +456,16 @@ impl Monitor {
 
     /// The vCPU waits no more: its state was replaced.
     pub(crate) fn forget(&mut self, vcpu: u32) {
-        if let Some(place) = self.places.get_mut(vcpu as usize) {
-            *place = Place::Idle;
+        let Some(seat) = self.seats.get_mut(vcpu as usize) else {
+            return;
+        };
+        let waited = matches!(
+            core::mem::replace(&mut seat.place, Place::Idle),
+            Place::Waiting(_)
+        );
+        // A slot holds one message, so that there an old answer cannot be taken for a new one.
+        if waited && matches!(self.transport, Some(Transport::Ring(..))) {
+            seat.forgotten = seat.forgotten.saturating_add(1);
         }
     }
 }

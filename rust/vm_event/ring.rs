@@ -38,17 +38,23 @@ pub(super) struct Ring {
 impl Ring {
     /// Takes a page into use, with nothing in it.
     pub(super) fn new(page: SharedPage) -> Self {
-        let ring = Self {
+        let mut ring = Self {
             page,
             produced: 0,
             consumed: 0,
         };
-        ring.set(RING_REQ_PROD, 0);
-        ring.set(RING_RSP_PROD, 0);
-        // The other side wants to be told of the first event, and we of the first answer.
-        ring.set(RING_REQ_EVENT, 1);
-        ring.set(RING_RSP_EVENT, 1);
+        ring.empty();
         ring
+    }
+
+    /// Forgets what is in it, for a monitor that begins with it.
+    pub(super) fn empty(&mut self) {
+        (self.produced, self.consumed) = (0, 0);
+        self.set(RING_REQ_PROD, 0);
+        self.set(RING_RSP_PROD, 0);
+        // The other side wants to be told of the first event, and we of the first answer.
+        self.set(RING_REQ_EVENT, 1);
+        self.set(RING_RSP_EVENT, 1);
     }
 
     fn set(&self, at: usize, value: u32) {

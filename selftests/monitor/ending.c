@@ -184,6 +184,130 @@ static void required(void)
 	tap(worker_wait(&w, 0, 5000) && *page() == 3, "E-9 and it goes on");
 }
 
+/*
+ * E-9: xen-access is killed and started again. It leaves pages without rights, so that a vCPU may be the first to use
+ * the next ring: before that is bound to, and initialised only then. There is no second event to make up for it.
+ */
+static void restarted(void)
+{
+	vm_event_request_t event;
+	unsigned int i, rest;
+
+	for (rest = 0; rest < 3; rest++) {
+		struct xen_domctl domctl = { 0 };
+
+		monitor_start(&m, &w);
+		give(XENMEM_access_r);
+		*page() = 1;
+		monitor_die(&m);
+		if (vm_event_op(fd, w.domain, XEN_VM_EVENT_ENABLE, XEN_DOMCTL_VM_EVENT_OP_MONITOR,
+				&m.xen_port))
+			tap_bail("no ring");
+		worker_begin(&w, 0, OP_WRITE32, PAGE, 2, 0);
+		for (i = 0; i < 5000 && !*(volatile RING_IDX *)&m.page->req_prod; i++)
+			usleep(1000);
+		tap(!worker_wait(&w, 0, 50) && m.page->req_prod == 1,
+		    "a vCPU asks a monitor that has not bound to its port yet");
+		m.evtchn = xen_open("evtchn");
+		m.port = bind_interdomain(m.evtchn, w.domain, m.xen_port);
+		SHARED_RING_INIT(m.page);
+		BACK_RING_INIT(&m.ring, m.page, PAGE_SIZE);
+		/* What a monitor does next, in one of the ways there are. */
+		if (rest == 0)
+			access_required(fd, w.domain, 0);
+		else if (rest == 1)
+			monitor_op(fd, w.domain, XEN_DOMCTL_MONITOR_OP_GET_CAPABILITIES, 0,
+				   &domctl);
+		else
+			access_set(fd, w.domain, XENMEM_access_r, PAGE_GFN, 1);
+		tap(monitor_wait(&m, &event, 2000), "E-9 and is heard when that begins");
+		give(XENMEM_access_rwx);
+		monitor_answer(&m, &event, 0);
+		tap(worker_wait(&w, 0, 5000) && *page() == 2, "E-9 and goes on with its answer");
+		monitor_end(&m);
+		worker_wait(&w, 0, 5000);
+	}
+}
+
+/* Single steps that a monitor has asked for end with it, also if the next one is there before the vCPU has looked. */
+static void stepping(void)
+{
+	vm_event_request_t event;
+	bool good;
+
+	monitor_start(&m, &w);
+	event_on(fd, w.domain, XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP);
+	give(XENMEM_access_r);
+	worker_begin(&w, 0, OP_WRITE32, PAGE, 5, 0);
+	good = monitor_wait(&m, &event, 5000);
+	give(XENMEM_access_rwx);
+	monitor_answer(&m, &event, VM_EVENT_FLAG_TOGGLE_SINGLESTEP);
+	tap(good && monitor_wait(&m, &event, 5000) && event.reason == VM_EVENT_REASON_SINGLESTEP,
+	    "a monitor has a vCPU make single steps");
+	domain_pause(fd, w.domain);
+	monitor_die(&m);
+	monitor_connect(&m);
+	event_on(fd, w.domain, XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP);
+	domain_unpause(fd, w.domain);
+	tap(worker_wait(&w, 0, 5000) && *page() == 5, "E-9 it ends, and the vCPU runs");
+	tap(!monitor_wait(&m, &event, 100), "E-9 the next monitor has asked for none");
+	monitor_end(&m);
+}
+
+/* VE-2: what the guest writes into the page of a ring before there is one, and after the tools have taken it away. */
+static void forged(void)
+{
+	struct xen_memory_reservation what = { .nr_extents = 1, .domid = w.domain };
+	xen_pfn_t frame = RING_GFN;
+	vm_event_request_t event;
+	vm_event_response_t answer = { .version = VM_EVENT_INTERFACE_VERSION };
+	unsigned int i;
+
+	answer.flags = VM_EVENT_FLAG_VCPU_PAUSED | VM_EVENT_FLAG_EMULATE;
+	answer.reason = VM_EVENT_REASON_MEM_ACCESS;
+	memset(&m, 0, sizeof(m));
+	monitor_page(&m, &w);
+	BACK_RING_INIT(&m.ring, m.page, PAGE_SIZE);
+	for (i = 0; i < 8; i++)
+		memcpy(RING_GET_RESPONSE(&m.ring, i), &answer, sizeof(answer));
+	/* The guest itself says that one is there. */
+	worker_do(&w, 0, OP_WRITE32, RING_GFN * PAGE_SIZE + offsetof(test_event_sring_t, rsp_prod), 1,
+		  0);
+	tap_equal(m.page->rsp_prod, 1, "a guest has prepared an answer");
+	vm_event_op(fd, w.domain, XEN_VM_EVENT_ENABLE, XEN_DOMCTL_VM_EVENT_OP_MONITOR, &m.xen_port);
+	give(XENMEM_access_r);
+	*page() = 1;
+	worker_begin(&w, 0, OP_WRITE32, PAGE, 2, 0);
+	for (i = 0; i < 5000 && !*(volatile RING_IDX *)&m.page->req_prod; i++)
+		usleep(1000);
+	ring_op(fd, w.domain, XEN_VM_EVENT_RESUME);
+	tap(!worker_wait(&w, 0, 300) && *page() == 1, "VE-2 which is none to a ring made there");
+	ring_op(fd, w.domain, XEN_VM_EVENT_DISABLE);
+	worker_wait(&w, 0, 5000);
+
+	if (monitor_connect(&m))
+		tap_bail("no monitor");
+	set_xen_guest_handle(what.extent_start, &frame);
+	tap_equal(xen_call2(fd, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, &what), 1,
+		  "the page is taken from the guest, as libxc does");
+	give(XENMEM_access_r);
+	*page() = 1;
+	worker_begin(&w, 0, OP_WRITE32, PAGE, 2, 0);
+	tap(monitor_wait(&m, &event, 5000), "the ring is what it was");
+	for (i = 0; i < 8; i++)
+		memcpy(RING_GET_RESPONSE(&m.ring, i), &answer, sizeof(answer));
+	worker_do(&w, 1, OP_WRITE32, RING_GFN * PAGE_SIZE + offsetof(test_event_sring_t, rsp_prod), 1,
+		  0);
+	tap_equal(m.page->rsp_prod, 0, "VE-2 what the guest writes there does not reach it");
+	ring_op(fd, w.domain, XEN_VM_EVENT_RESUME);
+	tap(!worker_wait(&w, 0, 300) && *page() == 1, "VE-2 and its vCPU waits");
+	give(XENMEM_access_rwx);
+	monitor_answer(&m, &event, 0);
+	tap(worker_wait(&w, 0, 5000) && *page() == 2, "for the answer of the monitor");
+	monitor_end(&m);
+	tap_equal(domain_populate(fd, w.domain, RING_GFN, 1), 1, "the page is given back");
+}
+
 /* Makes rings and slots and takes them away, as fast as it can. */
 static void *meddle(void *arg)
 {
@@ -267,6 +391,9 @@ int main(void)
 	killed();
 	full();
 	required();
+	restarted();
+	stepping();
+	forged();
 	meddled();
 	disturbed();
 	return tap_end();

@@ -88,6 +88,7 @@ pub(super) fn set_access_required(call: &Call<'_>, domain: &Domain) -> Result {
     }
     let ask: abi::SetAccessRequired = call.payload()?;
     domain.set_access_required(ask.access_required != 0);
+    domain.monitor_acts(call.caller.hypervisor);
     Ok(())
 }
 
@@ -102,6 +103,7 @@ pub(super) fn monitor_op(call: &mut Call<'_>, domain: &Domain) -> Result {
         return Err(EPERM);
     }
     let mut ask: abi::MonitorOp = call.payload()?;
+    domain.monitor_acts(call.caller.hypervisor);
     match ask.op {
         abi::MONITOR_OP_ENABLE | abi::MONITOR_OP_DISABLE => {
             let detail = detail(&ask).ok_or(EINVAL)?;

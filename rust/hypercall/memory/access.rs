@@ -51,6 +51,9 @@ pub(super) fn access_op(caller: &Caller<'_>, arg: u64, start: u64) -> Result<Pro
     if domain.monitor.lock().listener() == Listener::Absent {
         return Err(ENODEV);
     }
+    if start == 0 {
+        domain.monitor_acts(caller.hypervisor);
+    }
     match ask.op {
         abi::ACCESS_OP_SET_ACCESS => set(&domain, &ask, start),
         abi::ACCESS_OP_SET_ACCESS_MULTI => set_list(caller, &domain, &ask, start),

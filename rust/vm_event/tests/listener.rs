@@ -255,6 +255,112 @@ fn another_monitor_can_take_over_the_ring_of_one_that_has_ended() {
     assert!(client.take().is_some());
 }
 
+/// E-9: nobody answers what another monitor was asked.
+#[test]
+fn e9_a_monitor_that_takes_over_begins_with_an_empty_ring() {
+    let (mut monitor, mut client) = attached(2);
+    monitor.send(0, &mut event(0, REASON_MOV_TO_MSR), true);
+    monitor.send(1, &mut event(1, REASON_MEM_ACCESS), false);
+    assert!(monitor.abandon(7) && !monitor.abandon(7));
+    assert!(matches!(monitor.answer(0), Some(Answer::Lost)));
+    client.initialise();
+    // A late notification of the one that has ended shows the next one nothing.
+    assert!(collect(&mut monitor).is_empty());
+    assert!(client.take().is_none());
+    assert!(monitor.hear(7) && !monitor.hear(7));
+    assert!(collect(&mut monitor).is_empty());
+    assert!(client.take().is_none());
+    let mut asked = event(0, REASON_MEM_ACCESS);
+    assert_eq!(monitor.send(0, &mut asked, true), Sent::Yes(7));
+    let got = client.take().unwrap();
+    assert_eq!(got.reason, REASON_MEM_ACCESS);
+    assert!(client.take().is_none());
+    client.answer(&got);
+    assert_eq!(collect(&mut monitor), [0]);
+    assert!(matches!(monitor.answer(0), Some(Answer::Response(_))));
+}
+
+/// E-9: a monitor that is killed leaves pages without rights. The next one makes a ring, is asked about such a page
+/// before it has bound to its port, binds, and only then initialises the ring.
+#[test]
+fn e9_an_event_before_the_ring_is_initialised_is_told_once_more() {
+    let (mut monitor, mut client) = attached(1);
+    assert_eq!(monitor.repeat(), None);
+    monitor.send(0, &mut event(0, REASON_MEM_ACCESS), true);
+    client.initialise();
+    assert!(client.take().is_none());
+    assert_eq!(monitor.repeat(), Some(7));
+    let got = client.take().unwrap();
+    // A monitor that has seen it sees it once.
+    assert_eq!(monitor.repeat(), Some(7));
+    assert!(client.take().is_none());
+    client.answer(&got);
+    assert_eq!(collect(&mut monitor), [0]);
+    assert_eq!(monitor.repeat(), None);
+    monitor.send(0, &mut event(0, REASON_MEM_ACCESS), true);
+    monitor.abandon(7);
+    assert_eq!(monitor.repeat(), None);
+}
+
+/// VE-11: a vCPU that was given another state while it waited does not take the old answer for that to its next event.
+#[test]
+fn ve11_an_answer_that_nobody_waits_for_is_not_anothers() {
+    let (mut monitor, mut client) = attached(2);
+    monitor.send(0, &mut event(0, REASON_MEM_ACCESS), true);
+    monitor.forget(0);
+    monitor.send(0, &mut event(0, REASON_MOV_TO_MSR), true);
+    let mut old = client.take().unwrap();
+    old.flags |= FLAG_DENY;
+    client.answer(&old);
+    assert!(collect(&mut monitor).is_empty());
+    assert!(monitor.answer(0).is_none());
+    let new = client.take().unwrap();
+    client.answer(&new);
+    assert_eq!(collect(&mut monitor), [0]);
+    match monitor.answer(0) {
+        Some(Answer::Response(response)) => assert!(!response.deny),
+        _ => panic!("it was answered"),
+    }
+    // Nothing of it is left for another monitor, whose answers all count.
+    monitor.send(0, &mut event(0, REASON_MEM_ACCESS), true);
+    monitor.forget(0);
+    monitor.abandon(7);
+    monitor.hear(7);
+    client = Client::new(client.page());
+    monitor.send(0, &mut event(0, REASON_CPUID), true);
+    let got = client.take().unwrap();
+    client.answer(&got);
+    assert_eq!(collect(&mut monitor), [0]);
+    // What was answered when it was forgotten is not waited for either.
+    monitor.forget(0);
+    monitor.send(0, &mut event(0, REASON_CPUID), true);
+    let got = client.take().unwrap();
+    client.answer(&got);
+    assert_eq!(collect(&mut monitor), [0]);
+}
+
+/// E-9: what a monitor has asked of a vCPU, such as single steps, ends with it.
+#[test]
+fn e9_each_monitor_has_a_number() {
+    let mut monitor = Monitor::new();
+    let mut seen = vec![monitor.generation()];
+    let mut changed = |monitor: &Monitor| {
+        let number = monitor.generation();
+        assert!(!seen.contains(&number));
+        seen.push(number);
+    };
+    for port in [7, 8] {
+        let page = SharedPage::zeroed().unwrap();
+        let mut prepared = Some(Prepared::ring(page, 1, port).unwrap());
+        monitor.attach(&mut prepared).unwrap();
+        changed(&monitor);
+        monitor.abandon(port);
+        changed(&monitor);
+        monitor.detach();
+        changed(&monitor);
+    }
+}
+
 #[test]
 fn an_event_for_nobody_says_so() {
     let mut monitor = Monitor::new();
