@@ -307,6 +307,8 @@ pub(crate) trait Vcpu: Send + Sized {
     fn interrupt_shadow(&self) -> bool;
     /// Ends the shadow, as completing an instruction does.
     fn clear_interrupt_shadow(&mut self);
+    /// Begins it, for the instruction at RIP.
+    fn begin_interrupt_shadow(&mut self);
     /// Whether an event is already to be delivered at the next entry.
     fn injection_pending(&self) -> bool;
     /// The event that is to be delivered at the next entry.

@@ -332,6 +332,7 @@ impl<B: Backend> Running<'_, B> {
             let next = self.hw.rip().wrapping_add(injection.skip.into());
             let next = self.wrap_rip(next, self.code_width());
             self.hw.set_rip(next);
+            self.hw.clear_interrupt_shadow();
         }
         if let Some(cr2) = injection.cr2 {
             self.hw.set_cr2(cr2);

@@ -56,6 +56,21 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
+    /// Completes STI, or an instruction that loads SS (`stack`): no interrupt comes before the next one is over, and
+    /// after a load of SS no trap either.
+    pub(super) fn complete_with_shadow(&mut self, next_rip: u64, stack: bool) {
+        if stack {
+            self.hw.set_rip(next_rip);
+            let flags = self.hw.rflags();
+            self.hw.set_rflags(flags & !RFLAGS_RF);
+        } else {
+            self.complete(next_rip);
+        }
+        if !self.hw.injection_pending() {
+            self.hw.begin_interrupt_shadow();
+        }
+    }
+
     /// Completes an instruction of a guest that single-steps.
     #[inline(never)]
     fn complete_traced(&mut self, flags: u64) {

@@ -190,9 +190,14 @@ impl<B: Backend> Running<'_, B> {
                 Err(fault) => Err(fault),
             };
             match done {
-                Ok(Done::Next { len } | Done::Shadow { len, .. }) => {
+                Ok(Done::Next { len }) => {
                     let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width);
                     self.complete(next);
+                    break;
+                }
+                Ok(Done::Shadow { len, stack }) => {
+                    let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width);
+                    self.complete_with_shadow(next, stack);
                     break;
                 }
                 Ok(Done::Again) => {

@@ -268,6 +268,10 @@ impl<B: Backend> Running<'_, B> {
             for (number, value) in (0u8..).zip(gprs) {
                 self.hw.set_gpr(number, value);
             }
+            if rip != self.hw.rip() {
+                // The instruction in the shadow is over, or is another one.
+                self.hw.clear_interrupt_shadow();
+            }
             self.hw.set_rip(rip);
             self.hw.set_rflags(rflags);
         }

@@ -680,6 +680,10 @@ impl Vcpu for SvmVcpu {
         self.vmcb_mut().interrupt_state = 0;
     }
 
+    fn begin_interrupt_shadow(&mut self) {
+        self.vmcb_mut().interrupt_state = 1;
+    }
+
     fn injection_pending(&self) -> bool {
         self.reinject != 0 || self.vmcb().event_inj != 0
     }
