@@ -454,6 +454,12 @@ impl<B: Backend> Running<'_, B> {
     /// A write to a control register; `false` if no monitor has to decide about it first. RIP is past the instruction
     /// afterwards either way.
     pub(super) fn watched_control(&mut self, register: Register, old: u64, new: u64) -> bool {
+        let written = new;
+        let new = match register {
+            // What is kept of translations is no part of the register.
+            Register::Cr3 if self.hw.cr4() & PCIDE != 0 => new & !NO_FLUSH,
+            _ => new,
+        };
         let sync = self
             .domain
             .monitor_settings
@@ -467,7 +473,7 @@ impl<B: Backend> Running<'_, B> {
         (detail.old_value, detail.new_value) = (old, new);
         let decides = sync && register != Register::Xcr0 && self.want.any(Want::DECIDES);
         let after = if decides {
-            After::Control(register, new)
+            After::Control(register, written)
         } else {
             After::Nothing
         };
@@ -488,8 +494,6 @@ impl<B: Backend> Running<'_, B> {
                 }
             }
             Register::Cr3 => {
-                const NO_FLUSH: u64 = 1 << 63;
-                const PCIDE: u64 = 1 << 17;
                 let keep = value & NO_FLUSH != 0 && self.hw.cr4() & PCIDE != 0;
                 self.hw.set_cr3(value & !NO_FLUSH, keep);
             }
@@ -778,6 +782,10 @@ pub(super) fn watched_rights(p2m: &P2m, gfn: u64) -> Option<Rights> {
 const RFLAGS_TF: u64 = 1 << 8;
 /// DR6.BS: single step.
 const DR6_BS: u64 = 1 << 14;
+/// What MOV to CR3 says besides the register's value: translations are kept.
+const NO_FLUSH: u64 = 1 << 63;
+/// CR4.PCIDE, without which that bit has no meaning.
+const PCIDE: u64 = 1 << 17;
 
 /// Kinds of events as in event injection (`HVMOP_TRAP_*`).
 const EXTERNAL_INTERRUPT: u8 = 0;
