@@ -66,8 +66,18 @@ pub(crate) enum After {
     Nothing,
     /// It writes a control register.
     Control(Register, u64),
-    /// It writes a model-specific register.
-    Msr(u32, u64),
+    /// It writes a model-specific register. If that faults, it is the instruction at `rip` that does.
+    Msr {
+        /// Its number.
+        msr: u32,
+        /// What is written.
+        value: u64,
+        /// Where the instruction is; the vCPU is behind it by then.
+        rip: u64,
+    },
+    /// The registers hold what the instruction has to say. The monitor goes on behind it; without one, the vCPU does,
+    /// since it must not be executed again with these registers.
+    Complete(u64),
     /// It gets the exception for which it left the guest.
     Exception(Exit),
 }

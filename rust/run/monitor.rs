@@ -138,11 +138,12 @@ impl<B: Backend> Running<'_, B> {
         watched.sync = sync;
         watched.after = after;
         watched.stage = Stage::Unsent;
-        self.send();
+        self.send(true);
     }
 
-    /// Sends the event, if that is possible now.
-    fn send(&mut self) {
+    /// Sends the event, if that is possible now. If there is nobody to get it, `first` leaves it to the loop to go on
+    /// without an answer: whoever makes an event has the rest of an exit to handle, as if it had been sent.
+    fn send(&mut self, first: bool) {
         let watched = &mut self.owned.watched;
         let (event, sync) = (&mut watched.event, watched.sync);
         match self
@@ -155,6 +156,7 @@ impl<B: Backend> Running<'_, B> {
             }
             Sent::Yes(_) | Sent::Polled => self.answered(Answer::Response(Response::GO_ON)),
             Sent::Full => {}
+            Sent::Nobody if first => self.vcpu.request(request::ANSWER),
             Sent::Nobody => {
                 let about_access = self.owned.watched.event.reason == abi::REASON_MEM_ACCESS;
                 let (_, required) = self.domain.listens();
@@ -173,7 +175,7 @@ impl<B: Backend> Running<'_, B> {
         }
         match self.owned.watched.stage {
             Stage::None => {}
-            Stage::Unsent => self.send(),
+            Stage::Unsent => self.send(false),
             Stage::Waiting => {
                 let answer = self.domain.monitor.lock().answer(self.vcpu.id());
                 if let Some(answer) = answer {
@@ -246,11 +248,17 @@ impl<B: Backend> Running<'_, B> {
         watched.next_interrupt |= response.next_interrupt;
         match after {
             After::Nothing => {}
-            After::Control(..) | After::Msr(..) if response.deny => {}
+            After::Control(..) | After::Msr { .. } if response.deny => {}
             After::Control(register, value) => self.write_control(register, value),
-            After::Msr(msr, value) => {
+            After::Msr { msr, value, rip } => {
                 if !self.write_msr(msr, value) {
+                    self.hw.set_rip(rip);
                     self.inject(GP0);
+                }
+            }
+            After::Complete(next) => {
+                if lost {
+                    self.complete(next);
                 }
             }
             // Whoever answers delivers it, or does not. Nobody has answered.
@@ -506,7 +514,7 @@ impl<B: Backend> Running<'_, B> {
     }
 
     /// CPUID, where a monitor wants to hear of it. As in Xen the registers have the answer already, and the monitor
-    /// moves RIP.
+    /// moves RIP, unless it ends before.
     pub(super) fn slow_cpuid(&mut self) {
         let Some(next) = self.insn.next_rip else {
             return;
@@ -521,7 +529,7 @@ impl<B: Backend> Running<'_, B> {
         (detail.leaf, detail.subleaf) = (leaf, subleaf);
         // CAST: At most 15.
         detail.insn_length = next.wrapping_sub(self.hw.rip()) as u32;
-        self.report(abi::REASON_CPUID, &detail, true, After::Nothing);
+        self.report(abi::REASON_CPUID, &detail, true, After::Complete(next));
     }
 
     /// RDMSR outside the section.
@@ -557,7 +565,11 @@ impl<B: Backend> Running<'_, B> {
         (detail.msr, detail.old_value, detail.new_value) = (msr.into(), old, value);
         let decides = self.want.any(Want::DECIDES);
         let after = if decides {
-            After::Msr(msr, value)
+            After::Msr {
+                msr,
+                value,
+                rip: self.hw.rip(),
+            }
         } else {
             After::Nothing
         };
