@@ -382,7 +382,8 @@ impl<'a, B: Backend> Running<'a, B> {
             stop_later: false,
         };
         running.refresh_view();
-        running.follow_monitor();
+        // If it has to try again, it has asked for that.
+        let _ = running.follow_monitor();
         running.note_paging();
         vcpu.runstate.resume(vcpu.waits(), hook);
         running.write_time();
@@ -438,8 +439,8 @@ impl<B: Backend> Running<'_, B> {
             }
             self.notice_sleep();
             self.arm_timer();
-            if requests & request::MONITOR != 0 {
-                self.follow_monitor();
+            if requests & request::MONITOR != 0 && !self.follow_monitor() {
+                return Leave::Nap;
             }
             if self.owned.watched.stage != Stage::None {
                 if !self.monitor_answered(requests) && !self.poll_monitor() {
@@ -464,7 +465,7 @@ impl<B: Backend> Running<'_, B> {
             if self.report_interrupt() {
                 continue;
             }
-            if self.owned.watched.steps {
+            if self.steps() {
                 self.step();
                 continue;
             }

@@ -100,6 +100,8 @@ pub(crate) struct Watched {
     pub(crate) steps: bool,
     /// A monitor wants to hear of the next interrupt.
     pub(crate) next_interrupt: bool,
+    /// Which monitor has asked for these.
+    pub(crate) generation: u32,
 }
 
 impl Watched {
@@ -114,6 +116,7 @@ impl Watched {
             after: After::Nothing,
             steps: false,
             next_interrupt: false,
+            generation: 0,
         }
     }
 
@@ -121,6 +124,15 @@ impl Watched {
     pub(crate) fn forget(&mut self) {
         self.stage = Stage::None;
         self.after = After::Nothing;
+    }
+
+    /// Forgets what a monitor has asked for, if it is not the one that there is now.
+    pub(crate) fn follow(&mut self, generation: u32) {
+        if self.generation != generation {
+            self.generation = generation;
+            self.steps = false;
+                self.next_interrupt = false;
+        }
     }
 }
 

@@ -77,15 +77,14 @@ use crate::vm_event::{
 const POLL_NS: u64 = 200_000;
 
 impl<B: Backend> Running<'_, B> {
-    /// Has what a monitor wants to hear of leave the guest.
-    pub(super) fn follow_monitor(&mut self) {
+    /// Has what a monitor wants to hear of leave the guest. `false` if there is no memory for that now: the guest must
+    /// not run before there is.
+    pub(super) fn follow_monitor(&mut self) -> bool {
+        let generation = self.domain.monitor_generation();
+        self.owned.watched.follow(generation);
         self.want = self.domain.want();
         // Its pages may be others now.
         self.slot = None;
-        if !self.domain.listens().0 {
-            self.owned.watched.steps = false;
-            self.owned.watched.next_interrupt = false;
-        }
         let wants = |bits| self.want.any(bits);
         self.hw.watch(&Watch {
             cr0: wants(Want::CR0),
@@ -93,9 +92,11 @@ impl<B: Backend> Running<'_, B> {
             breakpoints: wants(Want::BREAKPOINT),
             descriptors: wants(Want::DESCRIPTOR),
         });
-        if let Err(errno) = self.follow_msrs() {
-            self.crash(format_args!("cannot watch its registers: {errno:?}"));
+        let followed = self.follow_msrs().is_ok();
+        if !followed {
+            self.vcpu.request(request::MONITOR);
         }
+        followed
     }
 
     fn follow_msrs(&mut self) -> crate::abi::errno::Result {
@@ -114,9 +115,13 @@ impl<B: Backend> Running<'_, B> {
 
     /// Whether exits have to be looked at outside the section that are otherwise answered there.
     pub(super) fn watches_exits(&self) -> bool {
-        self.want.any(Want::LEAVES_SECTION)
-            || self.owned.watched.steps
-            || self.owned.watched.next_interrupt
+        self.want.any(Want::LEAVES_SECTION) || self.steps() || self.owned.watched.next_interrupt
+    }
+
+    /// Whether the guest executes one instruction at a time. Steps that nobody is told of are none: interrupts would
+    /// wait for ever.
+    pub(super) fn steps(&self) -> bool {
+        self.owned.watched.steps && self.want.any(Want::SINGLE_STEP)
     }
 
     /// Makes an event of what the guest has done. If `sync` the vCPU waits for the answer; then comes `after`.

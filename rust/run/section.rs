@@ -139,7 +139,7 @@ impl<B: Backend> Running<'_, B> {
     /// that the monitor wants to hear of before. `false` if there is such a one.
     #[inline(never)]
     fn deliver_watched(&mut self) -> bool {
-        if self.owned.watched.steps {
+        if self.steps() {
             return true;
         }
         self.deliver_now();
