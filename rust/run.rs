@@ -449,6 +449,9 @@ impl<B: Backend> Running<'_, B> {
                 }
                 continue;
             }
+            if self.report_step() {
+                continue;
+            }
             if !self.owned.device.transfer.is_idle() && !self.model_answered(requests) {
                 self.begin_wait_for_model();
                 return Leave::Model;

@@ -98,6 +98,8 @@ pub(crate) struct Watched {
     pub(crate) denied: bool,
     /// A monitor has the vCPU execute one instruction at a time.
     pub(crate) steps: bool,
+    /// One was executed when there was another event already, and is to be reported next.
+    pub(crate) stepped: bool,
     /// A monitor wants to hear of the next interrupt.
     pub(crate) next_interrupt: bool,
     /// Which monitor has asked for these.
@@ -115,6 +117,7 @@ impl Watched {
             denied: false,
             after: After::Nothing,
             steps: false,
+            stepped: false,
             next_interrupt: false,
             generation: 0,
         }
@@ -124,6 +127,7 @@ impl Watched {
     pub(crate) fn forget(&mut self) {
         self.stage = Stage::None;
         self.after = After::Nothing;
+        self.stepped = false;
     }
 
     /// Forgets what a monitor has asked for, if it is not the one that there is now.
@@ -131,7 +135,8 @@ impl Watched {
         if self.generation != generation {
             self.generation = generation;
             self.steps = false;
-                self.next_interrupt = false;
+                self.stepped = false;
+            self.next_interrupt = false;
         }
     }
 }

@@ -191,6 +191,15 @@ impl<B: Backend> Running<'_, B> {
         self.owned.watched.stage == Stage::None
     }
 
+    /// Reports the step that was done when there was another event, if there is one.
+    pub(super) fn report_step(&mut self) -> bool {
+        let due = core::mem::take(&mut self.owned.watched.stepped);
+        if due {
+            self.stepped();
+        }
+        due
+    }
+
     /// Looks for the answer of a monitor that looks for events itself, for a moment in which neither of the two sleeps.
     /// Returns whether it came. The vCPU counts as running meanwhile.
     pub(super) fn poll_monitor(&mut self) -> bool {
@@ -747,33 +756,41 @@ impl<B: Backend> Running<'_, B> {
         let own = self.hw.rflags() & RFLAGS_TF != 0;
         let flags = self.hw.rflags();
         let before = self.hw.rip();
+        // The processor adds causes to those that are there: what comes now is to be told from them.
+        let old = self.hw.dr(6);
+        self.hw.set_dr(6, old & !DEBUG_CAUSES);
         self.hw.set_rflags(flags | RFLAGS_TF);
         let exit = self.section();
         if !own {
             let flags = self.hw.rflags();
             self.hw.set_rflags(flags & !RFLAGS_TF);
         }
-        let trap = matches!(exit, Exit::Exception { vector: 1, .. }) && self.hw.dr(6) & DR6_BS != 0;
-        if trap {
-            if own {
-                // The guest's own too.
-                self.handle(exit);
-            } else {
-                let dr6 = self.hw.dr(6);
-                self.hw.set_dr(6, dr6 & !DR6_BS);
-            }
-            return self.stepped();
+        let new = self.hw.dr(6);
+        let trap = matches!(exit, Exit::Exception { vector: 1, .. }) && new & DR6_BS != 0;
+        // The step is the guest's too if it steps itself, and a breakpoint of its own comes with it.
+        let (new, guests) = if trap && !own {
+            (new & !DR6_BS, new & DR6_BREAKPOINTS != 0)
+        } else {
+            (new, true)
+        };
+        self.hw.set_dr(6, new | old & DEBUG_CAUSES);
+        if guests {
+            self.handle(exit);
         }
-        self.handle(exit);
         // What was carried out in software has not trapped.
-        if self.hw.rip() != before && !self.hw.injection_pending() {
+        if trap || self.hw.rip() != before && !self.hw.injection_pending() {
             self.stepped();
         }
     }
 
     /// A single step that the monitor asked for is done.
     fn stepped(&mut self) {
-        if !self.want.any(Want::SINGLE_STEP) || self.owned.watched.stage != Stage::None {
+        if !self.want.any(Want::SINGLE_STEP) {
+            return;
+        }
+        if self.owned.watched.stage != Stage::None {
+            // The instruction is an event of another kind, which comes first.
+            self.owned.watched.stepped = true;
             return;
         }
         let detail = abi::Singlestep {
@@ -799,6 +816,10 @@ pub(super) fn watched_rights(p2m: &P2m, gfn: u64) -> Option<Rights> {
 const RFLAGS_TF: u64 = 1 << 8;
 /// DR6.BS: single step.
 const DR6_BS: u64 = 1 << 14;
+/// DR6.B0 to B3: breakpoints.
+const DR6_BREAKPOINTS: u64 = 0xf;
+/// Causes of a debug exception in DR6, as the interface has them: breakpoints, BD, BS.
+const DEBUG_CAUSES: u64 = 0x600f;
 /// What MOV to CR3 says besides the register's value: translations are kept.
 const NO_FLUSH: u64 = 1 << 63;
 /// CR4.PCIDE, without which that bit has no meaning.
