@@ -114,6 +114,8 @@ pub(crate) enum Exit {
     Nmi,
     /// INT3 or INT n, which an emulated processor does not tell apart. Only with [`Watch::breakpoints`].
     SoftwareInterrupt,
+    /// ICEBP. Only with [`Watch::debug`].
+    Icebp,
     /// IRET, asked for to learn that an NMI handler ends.
     Iret,
     /// Triple fault.
@@ -195,6 +197,8 @@ pub(crate) struct Watch {
     pub(crate) cr3: bool,
     /// Breakpoint instructions.
     pub(crate) breakpoints: bool,
+    /// What raises a debug exception and does not always leave the guest: ICEBP.
+    pub(crate) debug: bool,
     /// Accesses to descriptor table registers.
     pub(crate) descriptors: bool,
 }
@@ -317,8 +321,9 @@ pub(crate) trait Vcpu: Send + Sized {
     fn inject(&mut self, event: Event);
     /// What leaves the guest from now on that usually does not.
     fn watch(&mut self, what: &Watch);
-    /// Lets the guest execute the software interrupt for which it has exited.
-    fn pass_software_interrupt(&mut self);
+    /// Gives the guest the software interrupt for which it has exited: `known` is its vector and RIP after it, where its
+    /// gate allows it. Without that the guest executes the instruction, and perhaps others like it with it.
+    fn pass_software_interrupt(&mut self, known: Option<(u8, u64)>);
     /// Has writes to these model-specific registers leave the guest, besides those that do anyhow.
     ///
     /// # Errors

@@ -31,7 +31,6 @@ use crate::evtchn::{
     Consumer,
     Reservation, //
 };
-use crate::hw::Exit;
 use crate::sys::alloc::{
     KVec,
     GFP_KERNEL, //
@@ -79,7 +78,14 @@ pub(crate) enum After {
     /// since it must not be executed again with these registers.
     Complete(u64),
     /// It gets the exception for which it left the guest.
-    Exception(Exit),
+    Exception {
+        /// Its vector.
+        vector: u8,
+        /// Its error code.
+        error: Option<u32>,
+        /// Bytes of the instruction that has raised it and is over then; 0 if it is none.
+        length: u8,
+    },
 }
 
 /// A vCPU's event.
@@ -135,7 +141,7 @@ impl Watched {
         if self.generation != generation {
             self.generation = generation;
             self.steps = false;
-                self.stepped = false;
+            self.stepped = false;
             self.next_interrupt = false;
         }
     }

@@ -485,7 +485,12 @@ impl Vcpu {
             && self.guest_request.swap(false, Ordering::Relaxed)
     }
 
-    /// For the thread: takes that event.
+    /// For the thread: whether a tool has an event for the vCPU.
+    pub(crate) fn has_injection(&self) -> bool {
+        self.injection.lock().is_some()
+    }
+
+    /// For the thread: takes the event that a tool has for the vCPU.
     pub(crate) fn take_injection(&self) -> Option<Injection> {
         self.injection.lock().take()
     }

@@ -58,6 +58,7 @@ impl<B: Backend> Running<'_, B> {
             Exit::Dr(access) => self.debug_register(access),
             Exit::Exception { .. } => self.exception(exit),
             Exit::SoftwareInterrupt => self.software_interrupt(),
+            Exit::Icebp => self.icebp(),
             Exit::Descriptor { register, write } => self.descriptor_access(register, write),
             Exit::Xsetbv => self.xsetbv(),
             // Caches are coherent with everything that a guest has here.

@@ -12,7 +12,10 @@ use zerocopy::{
     IntoBytes, //
 };
 
-use super::mmio::Rules;
+use super::mmio::{
+    GuestOps,
+    Rules, //
+};
 use super::Running;
 use crate::abi::vm_event::{
     self as abi,
@@ -23,6 +26,12 @@ use crate::domain::monitor::{
     Stage, //
 };
 use crate::domain::vcpu::request;
+use crate::emulate::decode::{
+    decode,
+    Decoded,
+    Map, //
+};
+use crate::emulate::ops::Ops as _;
 use crate::hw::npt::P2mType;
 use crate::hw::rights::{
     Judgement,
@@ -31,7 +40,10 @@ use crate::hw::rights::{
 };
 use crate::hw::state::{
     Event,
-    GP0, //
+    SegmentName,
+    EFER_LMA,
+    GP0,
+    RFLAGS_VM, //
 };
 use crate::hw::{
     Backend,
@@ -41,7 +53,10 @@ use crate::hw::{
     Watch, //
 };
 use crate::mm::access::Violation;
-use crate::mm::guest::GuestMemory;
+use crate::mm::guest::{
+    copy_from_linear,
+    GuestMemory, //
+};
 use crate::mm::p2m::{
     Leaf,
     P2m, //
@@ -90,6 +105,7 @@ impl<B: Backend> Running<'_, B> {
             cr0: wants(Want::CR0),
             cr3: wants(Want::CR3),
             breakpoints: wants(Want::BREAKPOINT),
+            debug: wants(Want::DEBUG),
             descriptors: wants(Want::DESCRIPTOR),
         });
         let followed = self.follow_msrs().is_ok();
@@ -275,10 +291,14 @@ impl<B: Backend> Running<'_, B> {
                     self.complete(next);
                 }
             }
-            // Whoever answers delivers it, or does not. Nobody has answered.
-            After::Exception(exit) => {
-                if lost {
-                    self.pass_exception(exit);
+            // Whoever answers delivers it, or does not. Nobody has answered, but may have delivered it.
+            After::Exception {
+                vector,
+                error,
+                length,
+            } => {
+                if lost && !self.vcpu.has_injection() {
+                    self.pass_exception(vector, error, length);
                 }
             }
         }
@@ -605,79 +625,155 @@ impl<B: Backend> Running<'_, B> {
 
     /// An exception that left the guest.
     pub(super) fn exception(&mut self, exit: Exit) {
-        match exit {
-            Exit::Exception { vector: 3, .. } if self.want.any(Want::BREAKPOINT) => {
+        let Exit::Exception { vector, error } = exit else {
+            return;
+        };
+        let length = match vector {
+            3 => match self.breakpoint_length() {
+                Some(length) => length,
+                // Memory holds another instruction by now. The guest executes what is there.
+                None => return,
+            },
+            _ => 0,
+        };
+        match vector {
+            3 if self.want.any(Want::BREAKPOINT) => {
                 let mut detail = abi::Debug::new_zeroed();
                 detail.gfn = self.code_frame();
-                detail.insn_length = self.breakpoint_length().into();
+                detail.insn_length = length.into();
                 detail.type_ = SOFTWARE_EXCEPTION;
-                self.report(
-                    abi::REASON_SOFTWARE_BREAKPOINT,
-                    &detail,
-                    true,
-                    After::Exception(exit),
-                );
+                let after = After::Exception {
+                    vector,
+                    error,
+                    length,
+                };
+                self.report(abi::REASON_SOFTWARE_BREAKPOINT, &detail, true, after);
             }
-            Exit::Exception { vector: 1, .. } if self.want.any(Want::DEBUG) => {
-                let mut detail = abi::Debug::new_zeroed();
-                detail.gfn = self.code_frame();
-                detail.pending_dbg = self.hw.dr(6) & 0xe00f;
-                detail.type_ = HARDWARE_EXCEPTION;
-                let sync = self.want.any(Want::DEBUG_SYNC);
-                if !sync {
-                    self.pass_exception(exit);
-                }
-                self.report(
-                    abi::REASON_DEBUG_EXCEPTION,
-                    &detail,
-                    sync,
-                    if sync {
-                        After::Exception(exit)
-                    } else {
-                        After::Nothing
-                    },
-                );
+            1 if self.want.any(Want::DEBUG) => {
+                let causes = self.hw.dr(6) & DEBUG_CAUSES;
+                self.debug_exception(causes, 0);
             }
-            exit => self.pass_exception(exit),
+            _ => self.pass_exception(vector, error, length),
+        }
+    }
+
+    /// ICEBP, which raises a debug exception that is none of the processor's.
+    pub(super) fn icebp(&mut self) {
+        match self.length_if(|insn| insn.map == Map::One && insn.opcode == 0xf1) {
+            Some(length) if self.want.any(Want::DEBUG) => self.debug_exception(0, length),
+            Some(length) => self.pass_exception(1, None, length),
+            None => {}
+        }
+    }
+
+    /// Reports a debug exception: `causes` of it as in DR6, or the `length` of the instruction that raises it.
+    fn debug_exception(&mut self, causes: u64, length: u8) {
+        let mut detail = abi::Debug::new_zeroed();
+        detail.gfn = self.code_frame();
+        detail.insn_length = length.into();
+        detail.pending_dbg = causes;
+        detail.type_ = if length == 0 {
+            HARDWARE_EXCEPTION
+        } else {
+            PRIVILEGED_EXCEPTION
+        };
+        let sync = self.want.any(Want::DEBUG_SYNC);
+        let after = if sync {
+            After::Exception {
+                vector: 1,
+                error: None,
+                length,
+            }
+        } else {
+            After::Nothing
+        };
+        self.report(abi::REASON_DEBUG_EXCEPTION, &detail, sync, after);
+        if !sync {
+            self.pass_exception(1, None, length);
         }
     }
 
     /// INT3 or another software interrupt that left the guest.
     pub(super) fn software_interrupt(&mut self) {
-        const INT3: u8 = 0xcc;
-        self.fetch_again();
-        if self.insn.bytes.first() == Some(&INT3) {
-            self.exception(Exit::Exception {
-                vector: 3,
-                error: None,
-            });
-        } else {
-            self.hw.pass_software_interrupt();
-        }
+        let Some(insn) = self.instruction().filter(|insn| insn.map == Map::One) else {
+            return self.hw.pass_software_interrupt(None);
+        };
+        let vector = match insn.opcode {
+            0xcc => {
+                return self.exception(Exit::Exception {
+                    vector: 3,
+                    error: None,
+                });
+            }
+            // CAST: The constant is a byte.
+            0xcd => insn.immediate as u8,
+            0xce => 4,
+            // Memory holds another instruction by now. The guest executes what is there.
+            _ => return,
+        };
+        let next = self.hw.rip().wrapping_add(insn.len.into());
+        let next = self.wrap_rip(next, self.code_width());
+        let allowed = self.may_interrupt(vector);
+        self.hw
+            .pass_software_interrupt(allowed.then_some((vector, next)));
     }
 
-    /// Gives the guest the exception that left it.
-    fn pass_exception(&mut self, exit: Exit) {
-        let Exit::Exception { vector, error } = exit else {
-            return;
+    /// Whether the privilege level lets the guest use the gate of a software interrupt.
+    fn may_interrupt(&self, vector: u8) -> bool {
+        let cpl = self.hw.cpl();
+        if cpl == 0 {
+            return true;
+        }
+        if self.hw.rflags() & RFLAGS_VM != 0 {
+            return false;
+        }
+        let size = if self.hw.efer() & EFER_LMA != 0 {
+            16
+        } else {
+            8
         };
-        if vector == 3 {
-            // It is raised behind the instruction.
-            let length = u64::from(self.breakpoint_length());
-            let next = self.hw.rip().wrapping_add(length);
+        let table = self.hw.segment(SegmentName::Idtr).base;
+        let at = table
+            .wrapping_add(u64::from(vector).wrapping_mul(size))
+            .wrapping_add(5);
+        let mut access = [0];
+        copy_from_linear(&self.domain.p2m, &self.paging(), at, &mut access).is_ok()
+            && access.first().is_some_and(|access| access >> 5 & 3 >= cpl)
+    }
+
+    /// Gives the guest the exception that left it. One that an instruction raises comes behind that.
+    fn pass_exception(&mut self, vector: u8, error: Option<u32>, length: u8) {
+        if length != 0 {
+            let next = self.hw.rip().wrapping_add(length.into());
             let next = self.wrap_rip(next, self.code_width());
             self.hw.set_rip(next);
+            self.hw.clear_interrupt_shadow();
         }
         self.inject(Event::Exception { vector, error });
     }
 
-    /// Bytes of the breakpoint instruction: INT3, or INT with a 3.
-    fn breakpoint_length(&mut self) -> u8 {
-        self.fetch_again();
-        match self.insn.bytes {
-            [0xcd, 3, ..] => 2,
-            _ => 1,
+    /// Bytes of the breakpoint instruction that left the guest, with its prefixes.
+    fn breakpoint_length(&mut self) -> Option<u8> {
+        if let Some(next) = self.insn.next_rip {
+            // It is carried out in software, and known.
+            return u8::try_from(next.wrapping_sub(self.hw.rip())).ok();
         }
+        self.length_if(|insn| insn.map == Map::One && insn.opcode == 0xcc)
+    }
+
+    /// Bytes of the instruction at RIP, if it is the one that `is` looks for.
+    fn length_if(&mut self, is: impl FnOnce(&Decoded) -> bool) -> Option<u8> {
+        self.instruction().filter(is).map(|insn| insn.len)
+    }
+
+    /// The instruction at RIP.
+    fn instruction(&mut self) -> Option<Decoded> {
+        self.fetch_again();
+        let width = self.code_width();
+        let bytes = self.insn.bytes;
+        let bytes = bytes.get(..self.insn.len)?;
+        let vendor = GuestOps::new(self, &Rules::CHECKED).vendor();
+        decode(bytes, width, vendor).ok()
     }
 
     /// An access to a descriptor table register.
@@ -829,6 +925,7 @@ const PCIDE: u64 = 1 << 17;
 const EXTERNAL_INTERRUPT: u8 = 0;
 const NMI: u8 = 2;
 const HARDWARE_EXCEPTION: u8 = 3;
+const PRIVILEGED_EXCEPTION: u8 = 5;
 const SOFTWARE_EXCEPTION: u8 = 6;
 
 /// Guest memory, for a walk that leaves no marks.

@@ -143,7 +143,8 @@ impl<B: Backend> Running<'_, B> {
             return true;
         }
         self.deliver_now();
-        !(self.owned.watched.next_interrupt && self.hw.injection_pending())
+        // A software interrupt is the guest's own doing, and nothing to report.
+        !(self.owned.watched.next_interrupt && self.hw.pending_event().is_some())
     }
 
     /// Enters a guest that a monitor watches, once. Nothing is answered here: what it wants to hear of is known

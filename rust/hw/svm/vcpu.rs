@@ -3,6 +3,7 @@
 //! A virtual processor on SVM: its control block, its other registers, and entering it.
 
 mod decode;
+mod soft;
 
 use core::arch::asm;
 
@@ -61,6 +62,10 @@ use decode::{
     decode_event,
     decode_io, //
 };
+use soft::{
+    Pass,
+    Soft, //
+};
 
 /// Numbers vCPUs for the branch predictor barrier; never reused.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -89,8 +94,10 @@ pub(crate) struct SvmVcpu {
     section: Option<Section>,
     /// Breakpoint instructions leave the guest.
     breakpoints: bool,
-    /// But for software interrupts, in the next section.
-    passes_interrupt: bool,
+    /// How the software interrupt is executed for which the guest has exited.
+    pass: Pass,
+    /// What is injected that an instruction has raised which is over.
+    soft: Option<Soft>,
     /// Which MSRs are written without an exit, if it is not as for all.
     msrpm: Option<PageBlock<1>>,
 }
@@ -159,7 +166,8 @@ impl Vcpu for SvmVcpu {
             tsc_aux: 0,
             section: None,
             breakpoints: false,
-            passes_interrupt: false,
+            pass: Pass::None,
+            soft: None,
             msrpm: None,
         };
         let vmcb = this.vmcb_mut();
@@ -213,6 +221,7 @@ impl Vcpu for SvmVcpu {
         self.nmi_masked = false;
         self.nmi_iret_rip = None;
         self.reinject = 0;
+        self.pass = Pass::None;
         let vmcb = self.vmcb_mut();
         vmcb.rax = state.gprs[0];
         vmcb.rsp = state.gprs[4];
@@ -322,7 +331,7 @@ impl Vcpu for SvmVcpu {
         let flush_all = per_cpu.asids.renew(&mut self.asid, cpu, flush);
         let number = self.asid.number;
         // An emulated processor takes INT3 for a software interrupt, not for an exception.
-        let pass = core::mem::take(&mut self.passes_interrupt);
+        let pass = self.begin_soft();
         let breakpoints = self.breakpoints && shared.emulated && !pass;
         let vmcb = self.vmcb_mut();
         if vmcb.asid != number || flush_all {
@@ -384,6 +393,7 @@ impl Vcpu for SvmVcpu {
         let Some(section) = self.section.take() else {
             return;
         };
+        self.end_soft();
         if let Some((dr, dr7)) = section.debug {
             msr::debug::load(&dr, irqs);
             if dr7 & 0xff != 0 {
@@ -409,8 +419,7 @@ impl Vcpu for SvmVcpu {
             return Exit::Gone;
         }
         if self.reinject != 0 {
-            let event = core::mem::take(&mut self.reinject);
-            self.vmcb_mut().event_inj = event;
+            self.inject_again();
         }
         // SAFETY: Interrupts are off; a section is open, so this processor is in host mode and `host` was filled
         // here; the control block is ours.
@@ -723,15 +732,24 @@ impl Vcpu for SvmVcpu {
         self.breakpoints = what.breakpoints;
         let breakpoints = bit(what.breakpoints, 1 << 3);
         let descriptors = bit(what.descriptors, intercept::DESCRIPTORS);
+        let icebp = bit(what.debug, intercept::ICEBP);
         let vmcb = self.change(clean::INTERCEPTS);
         vmcb.intercept_cr = vmcb.intercept_cr & !(1 << 16 | 1 << (16 + 3)) | controls;
         vmcb.intercept_exceptions = vmcb.intercept_exceptions & !(1 << 3) | breakpoints;
         vmcb.intercept_3 =
             vmcb.intercept_3 & !(intercept::DESCRIPTORS | intercept::INTN) | descriptors;
+        vmcb.intercept_4 = vmcb.intercept_4 & !intercept::ICEBP | icebp;
     }
 
-    fn pass_software_interrupt(&mut self) {
-        self.passes_interrupt = true;
+    fn pass_software_interrupt(&mut self, known: Option<(u8, u64)>) {
+        self.pass = match known {
+            Some((vector, next)) => Pass::Inject {
+                vector,
+                rip: self.vmcb().rip,
+                next,
+            },
+            None => Pass::Execute,
+        };
     }
 
     fn watch_msrs(&mut self, msrs: &[u32]) -> Result {

@@ -36,6 +36,7 @@ pub(crate) mod intercept {
     pub(crate) const STGI: u32 = 1 << 4;
     pub(crate) const CLGI: u32 = 1 << 5;
     pub(crate) const SKINIT: u32 = 1 << 6;
+    pub(crate) const ICEBP: u32 = 1 << 8;
     pub(crate) const WBINVD: u32 = 1 << 9;
     pub(crate) const MONITOR: u32 = 1 << 10;
     pub(crate) const MWAIT: u32 = 1 << 11;
@@ -72,6 +73,7 @@ pub(crate) mod exit {
     pub(crate) const VMMCALL: u64 = 0x81;
     pub(crate) const VMLOAD: u64 = 0x82;
     pub(crate) const SKINIT: u64 = 0x86;
+    pub(crate) const ICEBP: u64 = 0x88;
     pub(crate) const WBINVD: u64 = 0x89;
     pub(crate) const MONITOR: u64 = 0x8a;
     pub(crate) const MWAIT_ARMED: u64 = 0x8c;

@@ -32,8 +32,13 @@ impl SvmVcpu {
         if interrupted & event::VALID != 0 {
             match interrupted & event::TYPE_MASK {
                 // Software interrupts and exceptions come again when the instruction is executed again.
-                event::TYPE_SOFT => {}
-                event::TYPE_EXCEPTION if matches!(interrupted & 0xff, 3 | 4) => {}
+                event::TYPE_SOFT => self.undo_soft(),
+                event::TYPE_EXCEPTION if matches!(interrupted & 0xff, 3 | 4) => {
+                    // It is over if it was we who injected it.
+                    if self.was_injected() {
+                        self.reinject = interrupted;
+                    }
+                }
                 event::TYPE_NMI => {
                     self.reinject = interrupted;
                     self.nmi_masked = true;
@@ -79,6 +84,7 @@ impl SvmVcpu {
                 decode_descriptor((code - exit::IDTR_READ) as u8)
             }
             exit::INTN => Exit::SoftwareInterrupt,
+            exit::ICEBP => Exit::Icebp,
             exit::INVD => Exit::CacheFlush(Skip::Invd),
             exit::WBINVD => Exit::CacheFlush(Skip::Wbinvd),
             exit::SHUTDOWN => Exit::Shutdown,
