@@ -45,7 +45,7 @@ guest_result() {
 	if [ ! -s "$work/reasons" ]; then tap_pass "$1"; else tap_fail "$1" "$(cat "$work/reasons")"; fi
 }
 
-# Sets vmlinuz and initramfs to a Linux kernel and an initramfs with linux-init for it, or skips.
+# Sets vmlinuz and initramfs to a Linux kernel and an initramfs with linux-init and the programs $@ for it, or skips.
 need_linux() {
 	vmlinuz=${OXEN_TEST_VMLINUZ:-/boot/vmlinuz-$(uname -r)}
 	[ -r "$vmlinuz" ] || tap_skip_all "no kernel for the guest: set OXEN_TEST_VMLINUZ"
@@ -56,6 +56,7 @@ need_linux() {
 	cp "$busybox" "$work/tree/bin/busybox"
 	cp "$(dirname "$0")/../lib/linux-init" "$work/tree/init"
 	chmod 755 "$work/tree/init"
+	for linux_program; do cp "$linux_program" "$work/tree/bin/"; done
 	(cd "$work/tree" && find . | cpio --quiet -o -H newc -R 0:0) >"$initramfs"
 }
 

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/../lib/guests.sh"
 
 need_guests
-need_linux
+need_linux "$(dirname "$0")/trapper"
 tools=${XEN_TOOLS:-/usr/lib/xen-4.20/bin}
 [ -x "$tools/xen-access" ] ||
 	tap_skip_all "no xen-access in $tools: install xen-utils-4.20, or set XEN_TOOLS"
@@ -18,6 +18,8 @@ lines() { grep -c 'guest: steal\|guest: plugged, 2' "$work/watched.console"; }
 more_lines() { [ "$(lines)" -ge $(($1 + wanted)) ]; }
 # How many more lines show that it lives.
 wanted=1
+
+said_often() { [ "$(grep -c "guest: $1" "$work/watched.console")" -gt 20 ]; }
 
 # Gives the result $1: the guest says something more within two minutes.
 lives() {
@@ -68,7 +70,7 @@ mode() {
 	lives "$1: the guest lives on"
 }
 
-tap_plan 42
+tap_plan 55
 linux_start watched 1 steal --no-input
 domid=''
 if wait_until 100 more_lines 0; then
@@ -80,9 +82,10 @@ domid=$(domains)
 
 mode write 'PAGE ACCESS: .w.' some
 mode exec 'PAGE ACCESS: ..x' some
-mode cpuid 'CPUID executed' any
-mode breakpoint 'Breakpoint' any
-mode debug 'Debug exception' any
+# The guest runs a program that does each of these several times a second.
+mode cpuid 'CPUID executed' some
+mode breakpoint 'Breakpoint' some
+mode debug 'Debug exception' some
 
 # E-9: killed, it leaves a guest that goes on, and another can take its place.
 for one in write exec; do
@@ -90,8 +93,21 @@ for one in write exec; do
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
 	lives "E-9 $one: the guest outlives xen-access that is killed"
-	mode "$one" 'PAGE ACCESS' any
+	mode "$one" 'PAGE ACCESS' some
 done
+
+# The same with a vCPU that waits for an answer nearly always, and no time in between.
+for one in cpuid breakpoint debug; do
+	access_start "$one"
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null
+	mode "$one" '^CPUID executed\|^Breakpoint\|^Debug exception' some
+done
+if said_often trapper && ! grep 'trapper wrong' "$work/watched.console" >"$work/wrong"; then
+	tap_pass "E-9 the guest got the answers and exceptions that it should, each once"
+else
+	tap_fail "E-9 the guest got the answers and exceptions that it should, each once" "$(head "$work/wrong")"
+fi
 
 # What the processor cannot do is refused.
 if "$tools/xen-access" "$domid" altp2m_write >"$work/out" 2>&1; then
