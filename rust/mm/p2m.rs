@@ -612,18 +612,13 @@ impl P2m {
         let mut spare = Spare::new(1)?;
         let old = {
             let mut guard = self.lock.lock();
-            match self.walk(gfn, 0) {
-                None => Entry::EMPTY,
-                Some((slot, 0)) => Entry(slot.swap(0, Ordering::AcqRel)),
-                Some(_) => {
-                    let slot = self.slot(gfn, 0, &mut spare, &mut guard)?;
-                    Entry(slot.swap(0, Ordering::AcqRel))
-                }
+            // It may be another thing by now.
+            if !self.lookup(gfn).is_some_and(|leaf| leaf.ty.is_page()) {
+                return Err(ENOENT);
             }
+            let slot = self.slot(gfn, 0, &mut spare, &mut guard)?;
+            Entry(slot.swap(0, Ordering::AcqRel))
         };
-        if !old.present() {
-            return Err(ENOENT);
-        }
         self.retire(old, removed)
     }
 
@@ -693,21 +688,24 @@ impl P2m {
                 return Some(gfn);
             }
             let (slot, level) = self.descend(gfn);
-            let pages = 1u64 << (9 * level);
-            gfn = (gfn | (pages - 1)) + 1;
             left -= 1;
             if !Entry(slot.load(Ordering::Acquire)).present() {
+                gfn = (gfn | ((1 << (9 * level)) - 1)) + 1;
                 continue;
             }
-            let old = {
+            let (old, pages) = {
                 let _guard = self.lock.lock();
+                // What it was found to be may be split or joined by now; that of a table no longer in use owns nothing.
+                let (slot, level) = self.descend(gfn);
                 let old = Entry(slot.load(Ordering::Acquire));
-                // Somebody has taken it, or put a table there.
-                if !old.present() || (level != 0 && !old.large()) {
+                let pages = 1u64 << (9 * level);
+                gfn = (gfn | (pages - 1)) + 1;
+                // Somebody has taken it.
+                if !old.present() {
                     continue;
                 }
                 slot.store(0, Ordering::Release);
-                old
+                (old, pages)
             };
             left = left.saturating_sub(pages - 1);
             if old.ty().is_ram() {

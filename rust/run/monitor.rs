@@ -415,7 +415,7 @@ impl<B: Backend> Running<'_, B> {
         self.judged(violation, rights, judgement);
     }
 
-    /// Does what follows from a judgement. Returns whether the access may be made now.
+    /// Does what follows from a judgement. Returns whether the access may be made, or judged again, now.
     pub(super) fn judged(
         &mut self,
         violation: &Violation,
@@ -430,11 +430,16 @@ impl<B: Backend> Running<'_, B> {
             Action::Go | Action::Ask | Action::Wait => None,
         };
         if let Some(to) = turns {
-            if let Err(errno) = self.domain.p2m.turn_rights(gfn, rights, to) {
-                self.crash(format_args!(
-                    "cannot change the rights of {gfn:#x}: {errno:?}"
-                ));
-                return false;
+            match self.domain.p2m.turn_rights(gfn, rights, to) {
+                Ok(true) => {}
+                // A tool has given the page others meanwhile: the access is judged by those, when it is made again.
+                Ok(false) => return true,
+                Err(errno) => {
+                    self.crash(format_args!(
+                        "cannot change the rights of {gfn:#x}: {errno:?}"
+                    ));
+                    return false;
+                }
             }
         }
         let sync = match action {

@@ -201,7 +201,9 @@ mod tests {
         map.populate(4)?;
         assert_eq!(map.rights(4), Some(Rights::Rx));
         assert!(map.turn_rights(4, Rights::Rx, Rights::Rw)?);
+        // They are others by now, or there is no page any more.
         assert!(!map.turn_rights(4, Rights::Rx, Rights::Rwx)?);
+        assert!(!map.turn_rights(5, Rights::Rx, Rights::Rwx)?);
         assert_eq!(map.rights(4), Some(Rights::Rw));
         // What a page is and what may be done with it are two things.
         map.change_type(4, P2mType::RamRw, P2mType::RamRo)?;

@@ -15,7 +15,6 @@ use super::{
 use crate::abi::errno::{
     Result,
     EINVAL,
-    ENOENT,
     ENOMEM, //
 };
 use crate::hw::npt::{
@@ -46,6 +45,28 @@ enum Part {
     Small(Table),
 }
 
+/// What becomes of rights.
+#[derive(Clone, Copy)]
+struct Change {
+    /// Of pages that have these only.
+    from: Option<Rights>,
+    /// What they become.
+    to: Rights,
+}
+
+impl Change {
+    /// Of any page.
+    const fn to(to: Rights) -> Self {
+        Self { from: None, to }
+    }
+
+    /// Whether a leaf gets other rights by it.
+    fn concerns(self, leaf: Entry) -> bool {
+        let now = leaf.rights();
+        now != self.to && self.from.is_none_or(|from| from == now)
+    }
+}
+
 impl Guarded {
     /// Takes the table that was in the place of a block's large leaf.
     pub(super) fn take_unused(&mut self, block: u64) -> Option<u64> {
@@ -69,8 +90,9 @@ impl P2m {
 
     /// Sets them.
     pub(crate) fn set_default_rights(&self, rights: Rights) {
-        self.default_rights.store(rights as u8, Ordering::Relaxed);
+        // First: a page may get them as soon as they are stored.
         self.note_rights(rights);
+        self.default_rights.store(rights as u8, Ordering::Release);
     }
 
     /// Whether any page may have less than all rights: then an access that is made for the guest has to be judged.
@@ -93,18 +115,25 @@ impl P2m {
             .map(|leaf| leaf.rights)
     }
 
-    /// Sets the rights of one page, if they are `from`, and makes every processor take note. Returns whether they were.
+    /// Sets the rights of one page, if they are `from`, and makes every processor take note. Returns whether they were:
+    /// both is one step, so that what a tool sets meanwhile stays.
     ///
     /// # Errors
     ///
-    /// `ENOENT` if there is no page, `ENOMEM`.
+    /// `EINVAL` beyond the map, `ENOMEM`.
     pub(crate) fn turn_rights(&self, gfn: u64, from: Rights, to: Rights) -> Result<bool> {
-        let rights = self.rights(gfn).ok_or(ENOENT)?;
-        if rights != from {
-            return Ok(false);
+        self.check_range(gfn, 1)?;
+        self.note_rights(to);
+        let mut changed = false;
+        let turn = Change {
+            from: Some(from),
+            to,
+        };
+        self.set_rights_until(gfn..gfn.saturating_add(1), turn, &mut changed)?;
+        if changed {
+            self.flush();
         }
-        self.set_rights(gfn..gfn.saturating_add(1), to)?;
-        Ok(true)
+        Ok(changed)
     }
 
     /// Sets the rights of the pages in a range of frames, and makes every processor take note. Returns the frame at
@@ -118,7 +147,7 @@ impl P2m {
         self.check_range(gfns.start, count)?;
         self.note_rights(rights);
         let mut changed = false;
-        let result = self.set_rights_until(gfns, rights, &mut changed);
+        let result = self.set_rights_until(gfns, Change::to(rights), &mut changed);
         if changed {
             self.flush();
         }
@@ -136,7 +165,7 @@ impl P2m {
         let set = |(gfn, rights): &(u64, Rights)| {
             self.check_range(*gfn, 1)?;
             self.note_rights(*rights);
-            self.set_rights_until(*gfn..*gfn + 1, *rights, &mut changed)
+            self.set_rights_until(*gfn..*gfn + 1, Change::to(*rights), &mut changed)
                 .map(drop)
         };
         let result = list.iter().try_for_each(set);
@@ -149,7 +178,7 @@ impl P2m {
     fn set_rights_until(
         &self,
         gfns: Range<u64>,
-        rights: Rights,
+        change: Change,
         changed: &mut bool,
     ) -> Result<u64> {
         let mut spare = Spare::new(0)?;
@@ -157,7 +186,7 @@ impl P2m {
         while at < gfns.end && looked < STEP {
             let end = gfns.end.min((at | (BLOCK - 1)) + 1);
             self.make_room()?;
-            match self.set_rights_in_block(at..end, rights, &mut spare, changed) {
+            match self.set_rights_in_block(at..end, change, &mut spare, changed) {
                 Ok(next) => {
                     looked += if next <= end {
                         (next - at).min(BLOCK)
@@ -182,7 +211,7 @@ impl P2m {
     fn set_rights_in_block(
         &self,
         gfns: Range<u64>,
-        rights: Rights,
+        change: Change,
         spare: &mut Spare,
         changed: &mut bool,
     ) -> Result<u64> {
@@ -193,15 +222,16 @@ impl P2m {
             Part::Large => {
                 let slot = self.slot(gfns.start, 1, spare, &mut guard)?;
                 let entry = Entry(slot.load(Ordering::Relaxed));
-                if entry.rights() == rights {
+                if !change.concerns(entry) {
                     return Ok(gfns.end);
                 }
-                *changed = true;
                 if gfns.end - gfns.start == BLOCK {
-                    let entry = entry.with_rights(rights, self.encryption);
+                    *changed = true;
+                    let entry = entry.with_rights(change.to, self.encryption);
                     slot.store(entry.0, Ordering::Release);
                     return Ok(gfns.end);
                 }
+                // It has a table afterwards, or there is none to give it.
                 self.slot(gfns.start, 0, spare, &mut guard)?;
                 match self.part(gfns.start) {
                     Part::Small(table) => table,
@@ -213,9 +243,9 @@ impl P2m {
         for gfn in gfns.clone() {
             let slot = table.entry(npt::index(gfn, 0));
             let entry = Entry(slot.load(Ordering::Relaxed));
-            if entry.present() && entry.rights() != rights {
+            if entry.present() && change.concerns(entry) {
                 *changed = true;
-                let entry = entry.with_rights(rights, self.encryption);
+                let entry = entry.with_rights(change.to, self.encryption);
                 slot.store(entry.0, Ordering::Release);
             }
         }
