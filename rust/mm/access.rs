@@ -8,6 +8,12 @@
 //! touched is the answer. Nothing is written before the answer is that it may, not even the bits that a walk sets
 //! (E-6).
 
+mod sought;
+
+// What is sought comes from a processor: only the module has one.
+#[allow(unused_imports)]
+pub(crate) use self::sought::Sought;
+
 use core::cell::Cell;
 
 use super::walk::{

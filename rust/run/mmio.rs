@@ -23,7 +23,6 @@ use crate::emulate::ops::{
     Result, //
 };
 use crate::hw::npt::P2mType;
-use crate::hw::rights::Kind;
 use crate::hw::state::{
     Event,
     GP0,
@@ -35,7 +34,10 @@ use crate::hw::{
     NestedFault,
     Vcpu as _, //
 };
-use crate::mm::access::Part;
+use crate::mm::access::{
+    Part,
+    Sought, //
+};
 use crate::mm::guest::{
     copy_from_linear,
     GuestMemory, //
@@ -269,15 +271,16 @@ impl<B: Backend> Running<'_, B> {
         ));
     }
 
-    /// The linear address by which the instruction at RIP accesses `gpa`, and what it does there, if that can be told.
-    pub(super) fn data_access(&mut self, gpa: u64) -> Option<(u64, Kind)> {
+    /// Looks among the accesses of the instruction at RIP for one. Whatever is found, nothing has happened.
+    pub(super) fn data_access(&mut self, sought: Sought) -> Sought {
         let width = self.code_width();
         let bytes = self.insn.bytes;
-        let bytes = bytes.get(..self.insn.len)?;
-        let mut ops = GuestOps::probing(self, &Rules::UNCHECKED, gpa);
-        // Whatever ends it, nothing has happened.
+        let Some(bytes) = bytes.get(..self.insn.len) else {
+            return sought;
+        };
+        let mut ops = GuestOps::probing(self, &Rules::UNCHECKED, sought);
         let _ = emulate_one(&mut ops, bytes, width);
-        ops.found()
+        ops.probed().unwrap_or(sought)
     }
 
     /// Fetches the instruction at RIP once more, outside the section.

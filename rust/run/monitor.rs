@@ -52,7 +52,10 @@ use crate::hw::{
     Vcpu as _,
     Watch, //
 };
-use crate::mm::access::Violation;
+use crate::mm::access::{
+    Sought,
+    Violation, //
+};
 use crate::mm::guest::{
     copy_from_linear,
     GuestMemory, //
@@ -87,6 +90,17 @@ use crate::vm_event::{
     Sent,
     Want, //
 };
+
+/// An access that the processor has refused.
+struct Refused {
+    kind: Kind,
+    /// Its linear address, if that can be told.
+    linear: Option<u64>,
+    /// Guest physical and linear address of the part before, if it is the second part of an access.
+    before: Option<(u64, u64)>,
+    /// The instruction ends with a fault of the guest's own.
+    faults: bool,
+}
 
 /// Nanoseconds for which a vCPU looks for an answer before it sleeps.
 const POLL_NS: u64 = 200_000;
@@ -354,7 +368,12 @@ impl<B: Backend> Running<'_, B> {
         if leaf.rights == Rights::Rwx || !leaf.ty.is_page() {
             return false;
         }
-        let (kind, linear) = self.access_of(fault);
+        let Refused {
+            kind,
+            linear,
+            before,
+            faults,
+        } = self.access_of(fault);
         let walk = fault.in_page_table;
         let judgement = leaf.rights.judge(kind, walk);
         let (read, write, execute) = leaf.rights.without_read();
@@ -365,6 +384,8 @@ impl<B: Backend> Running<'_, B> {
             Judgement::Allowed if enforced => return false,
             // It cannot express the rights.
             Judgement::Allowed => true,
+            // The guest's own fault comes first (E-4).
+            _ if faults => true,
             // It cannot tell the access from one that is allowed, and nor can we before it is made.
             Judgement::Violation if linear.is_none() && !walk && writes => {
                 leaf.rights.judge(Kind::Write, false) == Judgement::Allowed
@@ -377,13 +398,20 @@ impl<B: Backend> Running<'_, B> {
             self.emulate_by(Exit::NestedPageFault(fault), &Rules::CHECKED);
             return true;
         }
+        // Of two pages the first comes first, whichever the processor has named (E-4).
+        let before = before.and_then(|(gpa, linear)| {
+            let rights = self.is_watched_page(gpa >> 12)?;
+            let denied = rights.judge(kind, walk) != Judgement::Allowed;
+            denied.then_some((gpa, Some(linear), rights))
+        });
+        let (gpa, linear, rights) = before.unwrap_or((fault.gpa, linear, leaf.rights));
         let violation = Violation {
-            gpa: fault.gpa,
+            gpa,
             linear,
             kind,
             walk,
         };
-        self.report_violation(&violation, leaf.rights);
+        self.report_violation(&violation, rights);
         true
     }
 
@@ -453,21 +481,36 @@ impl<B: Backend> Running<'_, B> {
         false
     }
 
-    /// What an access does, and its linear address if that can be told. The processor says neither the address nor
-    /// whether a write also reads; the instruction does.
-    fn access_of(&mut self, fault: NestedFault) -> (Kind, Option<u64>) {
+    /// What is known of an access that the processor has refused. It says neither the linear address nor whether a write
+    /// also reads; the instruction does.
+    fn access_of(&mut self, fault: NestedFault) -> Refused {
         let kind = match (fault.fetch, fault.write) {
             (true, _) => Kind::Fetch,
             (_, true) => Kind::ReadWrite,
             _ => Kind::Read,
         };
+        let unknown = Refused {
+            kind,
+            linear: None,
+            before: None,
+            faults: false,
+        };
         if fault.in_page_table || self.hw.injection_pending() {
-            return (kind, None);
+            return unknown;
         }
         if !fault.fetch {
-            return match self.data_access(fault.gpa) {
-                Some((linear, exact)) => (exact, Some(linear)),
-                None => (kind, None),
+            let sought = self.data_access(Sought::new(fault.gpa, fault.write));
+            return match sought.found() {
+                Some(found) => Refused {
+                    kind: found.kind,
+                    linear: Some(found.linear),
+                    before: found.before,
+                    faults: false,
+                },
+                None => Refused {
+                    faults: sought.faults(),
+                    ..unknown
+                },
             };
         }
         let at = self.code_address(self.code_width());
@@ -477,7 +520,7 @@ impl<B: Backend> Running<'_, B> {
         let linear = [at, next]
             .into_iter()
             .find(|linear| self.frame_of_code(*linear) == Some(page));
-        (kind, linear)
+        Refused { linear, ..unknown }
     }
 
     /// The guest frame of code at a linear address.

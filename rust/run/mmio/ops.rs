@@ -62,6 +62,7 @@ use crate::mm::access::{
     check,
     Outcome,
     Part,
+    Sought,
     Violation,
     Wanted, //
 };
@@ -87,21 +88,14 @@ const CR0_AM: u64 = 1 << 18;
 /// How often rights may turn into others for one access: once for each page and entry that it touches.
 const TURNS: usize = 16;
 
-/// What is looked for without carrying the instruction out.
-struct Probe {
-    /// A guest physical address that the instruction accesses.
-    gpa: u64,
-    /// The linear address by which it does, and what it does there.
-    found: Option<(u64, Kind)>,
-}
-
 /// The guest as the emulator sees it.
 pub(in crate::run) struct GuestOps<'r, 'v, B: Backend> {
     running: &'r mut Running<'v, B>,
     /// The access to a port for which the guest exited.
     port: Option<IoAccess>,
     rules: &'r Rules<'r>,
-    probe: Option<Probe>,
+    /// What is looked for without carrying the instruction out.
+    probe: Option<Sought>,
 }
 
 impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
@@ -127,17 +121,21 @@ impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
         }
     }
 
-    /// To find the linear address by which the instruction accesses `gpa`. Nothing is carried out.
-    pub(super) fn probing(running: &'r mut Running<'v, B>, rules: &'r Rules<'r>, gpa: u64) -> Self {
+    /// To find an access of the instruction. Nothing is carried out.
+    pub(super) fn probing(
+        running: &'r mut Running<'v, B>,
+        rules: &'r Rules<'r>,
+        sought: Sought,
+    ) -> Self {
         Self {
-            probe: Some(Probe { gpa, found: None }),
+            probe: Some(sought),
             ..Self::new(running, rules)
         }
     }
 
     /// What a probe has found.
-    pub(super) fn found(&self) -> Option<(u64, Kind)> {
-        self.probe.as_ref()?.found
+    pub(super) fn probed(self) -> Option<Sought> {
+        self.probe
     }
 
     fn probes(&self) -> bool {
@@ -265,6 +263,7 @@ impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
                     self.denied(&violation, rights, judgement)?;
                 }
                 Outcome::Fault(walk::Fault::Page(code), at) => {
+                    self.note_fault();
                     return Err(Exception::page(at, code).into());
                 }
                 Outcome::Fault(walk::Fault::NonCanonical, _) => {
@@ -279,20 +278,19 @@ impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
 
     /// Ends a probe that has found what it looks for.
     fn note_probed(&mut self, wanted: &Wanted, first: Part, second: Part) -> Result {
-        let Some(probe) = &mut self.probe else {
-            return Ok(());
-        };
-        let next = wanted.linear.wrapping_add(first.len as u64);
-        for (part, at) in [(first, wanted.linear), (second, next)] {
-            if part.len != 0 && part.gpa >> 12 == probe.gpa >> 12 {
-                let within = probe.gpa.checked_sub(part.gpa);
-                let within = within.filter(|offset| *offset < part.len as u64);
-                let linear = at.wrapping_add(within.unwrap_or(0));
-                probe.found = Some((linear, wanted.kind));
-                return Err(Fault::Retry);
-            }
+        let probe = self.probe.as_mut();
+        if probe.is_some_and(|probe| probe.note(wanted, first, second)) {
+            Err(Fault::Retry)
+        } else {
+            Ok(())
         }
-        Ok(())
+    }
+
+    /// Notes a page fault in a probe.
+    fn note_fault(&mut self) {
+        if let Some(probe) = &mut self.probe {
+            probe.note_fault();
+        }
     }
 }
 
@@ -620,7 +618,7 @@ impl<B: Backend> Ops for GuestOps<'_, '_, B> {
     }
 
     fn compare_exchange(&mut self, place: &Place, old: &[u8], new: &[u8]) -> Result {
-        if !self.running.is_memory(place.first) || !self.rules.writes || self.rules.data.is_some() {
+        if !self.is_memory(place) || !self.rules.writes || self.rules.data.is_some() {
             return self.write(place, new);
         }
         self.may_change()?;
