@@ -17,7 +17,8 @@
 //! 7. `HostPorts::queues`, the lock of an XArray.
 //! 8. Spin locks, never two at once but for the p2m's, which is innermost: `Hypervisor::{domains, console,
 //!    next_domid}`, `Domain::{ports, grants, ioreq, monitor, life, view, watchdogs, wallclock_version, console}`,
-//!    `Vcpu::{timers, boot_context}`, `Queue::ring`, `P2m::lock`.
+//!    `Vcpu::{timers, boot_context}`, `Queue::ring`, `P2m::lock`,
+//!    `P2m::exchanges`.
 //! 9. `VcpuRunstate::inner`, with interrupts off. Nothing is taken under it, and nobody is woken.
 
 pub(crate) mod affinity;

@@ -49,8 +49,10 @@ pub(crate) mod interleave;
 pub(crate) mod ioreq;
 pub(crate) mod livepatch;
 pub(crate) mod mm {
-    //! Only the parts without pages.
+    //! Only the parts that do not own pages.
     pub(crate) mod access;
+    #[cfg(not(loom))]
+    pub(crate) mod exchange;
     pub(crate) mod walk;
 }
 pub(crate) mod policy;

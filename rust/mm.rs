@@ -4,6 +4,7 @@
 
 pub(crate) mod access;
 pub(crate) mod dirty;
+pub(crate) mod exchange;
 pub(crate) mod frames;
 pub(crate) mod guest;
 pub(crate) mod p2m;

@@ -13,17 +13,23 @@ pub(crate) const PAGE_SIZE: usize = 4096;
 /// Each accessor takes an offset in bytes and returns `None` if it is not aligned to the word's size or the
 /// word does not lie in the page.
 #[derive(Clone)]
-pub(crate) struct SharedPage(Arc<[AtomicU64; PAGE_SIZE / 8]>);
+pub(crate) struct SharedPage(Arc<Words>);
+
+/// Aligned as a page is, as far as anybody asks.
+#[repr(align(16))]
+struct Words([AtomicU64; PAGE_SIZE / 8]);
 
 impl SharedPage {
     /// Allocates a zeroed page.
     pub(crate) fn zeroed() -> crate::abi::errno::Result<Self> {
-        Ok(Self(Arc::new([const { AtomicU64::new(0) }; PAGE_SIZE / 8])))
+        Ok(Self(Arc::new(Words(
+            [const { AtomicU64::new(0) }; PAGE_SIZE / 8],
+        ))))
     }
 
     /// The page frame number; on the host a number that differs from page to page.
     pub(crate) fn mfn(&self) -> u64 {
-        Arc::as_ptr(&self.0) as u64 >> 3
+        Arc::as_ptr(&self.0).cast::<u8>() as u64 >> 3
     }
 
     fn at<T>(&self, offset: usize) -> Option<&T> {
@@ -31,7 +37,7 @@ impl SharedPage {
         if offset % size != 0 || offset.checked_add(size)? > PAGE_SIZE {
             return None;
         }
-        let base = self.0.as_ptr().cast::<u8>();
+        let base = self.0 .0.as_ptr().cast::<u8>();
         // SAFETY: `offset + size` is within the array, checked just above.
         let at = unsafe { base.add(offset) };
         // SAFETY: Aligned and in bounds as checked above; `T` is one of the atomic words below, valid for all bits,
@@ -54,6 +60,27 @@ impl SharedPage {
     /// The byte at `offset`.
     pub(crate) fn byte(&self, offset: usize) -> Option<&AtomicU8> {
         self.at(offset)
+    }
+
+    /// Replaces `old` by `new` in the 16 bytes at `offset` as one step. Returns what was there if it was not `old`.
+    pub(crate) fn compare_exchange128(
+        &self,
+        offset: usize,
+        old: u128,
+        new: u128,
+    ) -> Option<Result<(), u128>> {
+        use core::arch::x86_64::cmpxchg16b;
+        use core::sync::atomic::Ordering::SeqCst;
+
+        if offset % 16 != 0 || offset.checked_add(16)? > PAGE_SIZE {
+            return None;
+        }
+        let base = self.0 .0.as_ptr().cast::<u8>().cast_mut();
+        // SAFETY: Within the array, checked just above.
+        let at = unsafe { base.add(offset) };
+        // SAFETY: Aligned as checked above, as the words are; every processor that tests run on has the instruction.
+        let now = unsafe { cmpxchg16b(at.cast(), old, new, SeqCst, SeqCst) };
+        Some(if now == old { Ok(()) } else { Err(now) })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::abi::errno::{
     ENOENT, //
 };
 use crate::hw::npt::P2mType;
+use crate::mm::exchange::compare_exchange;
 use crate::mm::p2m::P2m;
 use crate::mm::walk::{
     translate,
@@ -75,6 +76,37 @@ impl GuestMemory<'_> {
                 page.write(offset, part);
             }
         })
+    }
+
+    /// Replaces `old` by `new` in guest physical memory, as one step as far as that is possible
+    /// ([`exchange`](crate::mm::exchange)). They begin at `first`, and may go on at the begin of the page of `second`.
+    /// Returns whether it was `old`.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if a part has no page behind it, or the guest itself could not write there; `EINVAL` if that is not 1 to
+    /// 16 bytes, or they go on where nothing is said of it.
+    pub(crate) fn compare_exchange(
+        &self,
+        first: u64,
+        second: Option<u64>,
+        old: &[u8],
+        new: &[u8],
+    ) -> Result<bool> {
+        let page = |gpa| match self.0.get(gpa >> PAGE_SHIFT, true) {
+            Ok(page) => Ok(SharedPage::new(page)),
+            Err(_) => Err(EFAULT),
+        };
+        // CAST: Twelve bits.
+        let offset = (first & 0xfff) as usize;
+        if second.is_none() && PAGE_SIZE - offset < old.len() {
+            return Err(EINVAL);
+        }
+        let head = page(first)?;
+        let tail = second.map(page).transpose()?;
+        let pages = [&head, tail.as_ref().unwrap_or(&head)];
+        let exchange = || compare_exchange(pages, offset, old, new);
+        self.0.exchange_alone(exchange).ok_or(EINVAL)
     }
 
     fn each_physical(

@@ -25,7 +25,8 @@
 //!
 //! # Locks
 //!
-//! `lock` (a spin lock) serialises changes. It is innermost: nothing else is taken under it.
+//! `lock` (a spin lock) serialises changes. It is innermost: nothing else is taken under it. `exchanges` (one too) has
+//! locked instructions that software carries out come one after the other; it is never held together with `lock`.
 
 #[cfg(CONFIG_KUNIT = "y")]
 mod kunit;
@@ -204,6 +205,9 @@ pub(crate) struct P2m {
     encryption: u64,
     #[pin]
     lock: SpinLock<Guarded>,
+    /// Held while memory is exchanged for a locked instruction.
+    #[pin]
+    exchanges: SpinLock<()>,
     /// The rights of pages that come into the map.
     default_rights: AtomicU8,
     /// Some page has, or may have had, less than all rights.
@@ -232,6 +236,7 @@ impl P2m {
                 Guarded { log: None, unused: KVec::new() },
                 "oxen::P2m"
             ),
+            exchanges <- new_spinlock!((), "oxen::P2m::exchanges"),
             default_rights: AtomicU8::new(Rights::Rwx as u8),
             restricts: AtomicBool::new(false),
             generation: AtomicU64::new(1),
@@ -396,6 +401,12 @@ impl P2m {
         }
         // SAFETY: The leaf owns a reference, and cannot go while we hold the lock.
         Ok(unsafe { PageRef::from_mfn(leaf.mfn) })
+    }
+
+    /// Does what is to be done for one locked instruction at a time. Nothing is locked in it.
+    pub(crate) fn exchange_alone<T>(&self, exchange: impl FnOnce() -> T) -> T {
+        let _alone = self.exchanges.lock();
+        exchange()
     }
 
     /// Finds the slot for `gfn` at `level` under the lock, making tables and splitting a 2 MiB leaf above it.

@@ -238,6 +238,51 @@ impl SharedPage {
     pub(crate) fn byte(&self, offset: usize) -> Option<&AtomicU8> {
         self.at(offset)
     }
+
+    /// Replaces `old` by `new` in the 16 bytes at `offset`, as one step that no other processor can come between.
+    /// Returns what was there if it was not `old`.
+    pub(crate) fn compare_exchange128(
+        &self,
+        offset: usize,
+        old: u128,
+        new: u128,
+    ) -> Option<core::result::Result<(), u128>> {
+        if offset % 16 != 0 || offset > PAGE_SIZE - 16 {
+            return None;
+        }
+        // SAFETY: `offset + 16` is within the page, checked just above.
+        let at = unsafe { self.base.add(offset) };
+        // SAFETY: Aligned and in bounds as checked above; the page lives as long as `self`, and all access to it is
+        // atomic.
+        let now = unsafe { exchange128(at, old, new) };
+        Some(if now == old { Ok(()) } else { Err(now) })
+    }
+}
+
+/// CMPXCHG16B, with LOCK: returns what was there. Every processor has it that can run guests (the first with SVM is
+/// younger, and so is that with VMX in 64-bit mode).
+///
+/// # Safety
+///
+/// `at` must be aligned to 16 bytes and valid for an atomic access of so many.
+unsafe fn exchange128(at: NonNull<u8>, old: u128, new: u128) -> u128 {
+    // CAST: The halves.
+    let (mut low, mut high) = (old as u64, (old >> 64) as u64);
+    // SAFETY: By the contract. RBX, which the compiler keeps for itself, has its value again at the end.
+    unsafe {
+        core::arch::asm!(
+            "xchgq %rsi, %rbx",
+            "lock cmpxchg16b (%rdi)",
+            "movq %rsi, %rbx",
+            in("rdi") at.as_ptr(),
+            inout("rsi") new as u64 => _,
+            in("rcx") (new >> 64) as u64,
+            inout("rax") low,
+            inout("rdx") high,
+            options(att_syntax, nostack)
+        );
+    }
+    u128::from(high) << 64 | u128::from(low)
 }
 
 impl Clone for SharedPage {

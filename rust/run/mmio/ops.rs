@@ -13,6 +13,7 @@ use super::{
     Place,
     Rules, //
 };
+use crate::abi::errno::EFAULT;
 use crate::emulate::decode::decode;
 use crate::emulate::flags::AC;
 use crate::emulate::ops::{
@@ -75,7 +76,6 @@ use crate::run::monitor::{
     ReadOnly, //
 };
 use crate::run::Running;
-use crate::sys::page::SharedPage;
 use crate::vm_event::{
     Register,
     Want, //
@@ -622,22 +622,15 @@ impl<B: Backend> Ops for GuestOps<'_, '_, B> {
             return self.write(place, new);
         }
         self.may_change()?;
-        // Another processor may be at the same word: exchange it as one step, if it is one word.
-        let aligned = place.second.len == 0 && place.first.gpa % (old.len() as u64).max(1) == 0;
-        let page = self
-            .running
-            .domain
-            .p2m
-            .get(place.first.gpa >> 12, true)
-            .map_err(|_| Fault::Unhandleable)?;
-        let page = SharedPage::new(page);
-        // CAST: Twelve bits.
-        let offset = (place.first.gpa & 0xfff) as usize;
-        let done = aligned && exchange(&page, offset, old, new).ok_or(Fault::Unhandleable)?;
-        if done {
-            Ok(())
-        } else {
-            Err(Fault::Retry)
+        let second = (place.second.len != 0).then_some(place.second.gpa);
+        let memory = GuestMemory(&self.running.domain.p2m);
+        match memory.compare_exchange(place.first.gpa, second, old, new) {
+            Ok(true) => Ok(()),
+            // Another processor was faster.
+            Ok(false) => Err(Fault::Retry),
+            // As with any write: what the guest cannot write stays as it is.
+            Err(errno) if errno == EFAULT => Ok(()),
+            Err(_) => Err(Fault::Unhandleable),
         }
     }
 
@@ -678,36 +671,4 @@ impl<B: Backend> GuestOps<'_, '_, B> {
         self.running.is_memory(place.first)
             && (place.second.len == 0 || self.running.is_memory(place.second))
     }
-}
-
-/// Replaces `old` by `new` at `offset`; `None` if that is no word.
-fn exchange(page: &SharedPage, offset: usize, old: &[u8], new: &[u8]) -> Option<bool> {
-    use core::sync::atomic::Ordering::SeqCst;
-    Some(match (old, new) {
-        (&[a], &[b]) => page
-            .byte(offset)?
-            .compare_exchange(a, b, SeqCst, SeqCst)
-            .is_ok(),
-        (old, new) if old.len() == 2 => {
-            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
-            let (a, b) = (u16::from_le_bytes(*a), u16::from_le_bytes(*b));
-            page.word16(offset)?
-                .compare_exchange(a, b, SeqCst, SeqCst)
-                .is_ok()
-        }
-        (old, new) if old.len() == 4 => {
-            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
-            let (a, b) = (u32::from_le_bytes(*a), u32::from_le_bytes(*b));
-            page.word32(offset)?
-                .compare_exchange(a, b, SeqCst, SeqCst)
-                .is_ok()
-        }
-        (old, new) => {
-            let (a, b) = (old.first_chunk()?, new.first_chunk()?);
-            let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
-            page.word64(offset)?
-                .compare_exchange(a, b, SeqCst, SeqCst)
-                .is_ok()
-        }
-    })
 }
