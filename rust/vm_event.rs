@@ -64,7 +64,8 @@ pub(crate) use self::{
     message::{
         access_message,
         message,
-        set_registers, //
+        set_registers,
+        still_denied, //
     },
     response::{
         Emulate,

@@ -82,6 +82,7 @@ use crate::vm_event::{
     message,
     set_registers,
     slot_is_answered,
+    still_denied,
     Action,
     Answer,
     Emulate,
@@ -331,8 +332,12 @@ impl<B: Backend> Running<'_, B> {
             self.hw.set_rip(rip);
             self.hw.set_rflags(rflags);
         }
+        let p2m = &self.domain.p2m;
+        let event = &self.owned.watched.event;
         let rules = match response.emulate {
             Emulate::No => return,
+            // The page may be used so by now: the processor does it, as in Xen.
+            _ if !still_denied(event, |gfn| p2m.rights(gfn)) => return,
             Emulate::Normal | Emulate::Bytes(_) => Rules::UNCHECKED,
             Emulate::WithoutWrites => Rules {
                 writes: false,

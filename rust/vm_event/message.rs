@@ -8,7 +8,10 @@ use zerocopy::{
     IntoBytes, //
 };
 
-use crate::abi::layout::set_payload;
+use crate::abi::layout::{
+    payload,
+    set_payload, //
+};
 use crate::abi::vm_event::{
     MemAccess,
     RegsX86,
@@ -22,6 +25,7 @@ use crate::abi::vm_event::{
     MEM_ACCESS_X,
     REASON_MEM_ACCESS, //
 };
+use crate::hw::rights::Rights;
 use crate::hw::state::{
     CpuState,
     Segment,
@@ -139,6 +143,25 @@ pub(crate) fn access_message(violation: &Violation, state: &CpuState, vcpu: u32)
     message(state, vcpu, REASON_MEM_ACCESS, &detail)
 }
 
+/// Whether what an event is about is still a reason to carry the instruction out in software: of an access, that the
+/// rights of its page do not allow it. `rights` tells those that a frame has now; a frame without any allows nothing.
+///
+/// What counts is the event that was sent, and not what the monitor has made of it in its answer.
+pub(crate) fn still_denied(event: &VmEvent, rights: impl FnOnce(u64) -> Option<Rights>) -> bool {
+    if event.reason != REASON_MEM_ACCESS {
+        return true;
+    }
+    let Some(access) = payload::<MemAccess>(&event.u) else {
+        return true;
+    };
+    let Some(rights) = rights(access.gfn) else {
+        return true;
+    };
+    let (read, write, execute) = rights.allows();
+    let denies = |allowed: bool, flag: u32| !allowed && access.flags & flag != 0;
+    denies(read, MEM_ACCESS_R) || denies(write, MEM_ACCESS_W) || denies(execute, MEM_ACCESS_X)
+}
+
 /// Bits of RFLAGS that a monitor can set: those that software can.
 const RFLAGS_SETTABLE: u64 = 0x003f_7fd5;
 /// The bit that is always set.
@@ -156,4 +179,53 @@ pub(crate) const fn set_registers(regs: &RegsX86, rflags: u64) -> ([u64; 16], u6
     let settable = RFLAGS_SETTABLE & !RFLAGS_VM;
     let flags = regs.rflags & settable | rflags & RFLAGS_VM | RFLAGS_FIXED;
     (gprs, regs.rip, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::vm_event::REASON_DESCRIPTOR_ACCESS;
+    use crate::hw::rights::{
+        Judgement,
+        Kind, //
+    };
+
+    fn event(kind: Kind) -> VmEvent {
+        let violation = Violation {
+            gpa: 0x5123,
+            linear: None,
+            kind,
+            walk: false,
+        };
+        access_message(&violation, &CpuState::reset(), 0)
+    }
+
+    /// E-7: an access is emulated as long as its page's rights do not allow it, and no longer.
+    #[test]
+    fn e7_emulation_needs_a_conflict_that_is_still_there() {
+        for kind in Kind::ALL {
+            for rights in Rights::ALL {
+                let now = |gfn| {
+                    assert_eq!(gfn, 5);
+                    Some(rights)
+                };
+                let denied = rights.judge(kind, false) != Judgement::Allowed;
+                assert_eq!(
+                    still_denied(&event(kind), now),
+                    denied,
+                    "{kind:?} {rights:?}"
+                );
+            }
+            // The page is gone.
+            assert!(still_denied(&event(kind), |_| None));
+        }
+    }
+
+    /// Other events are not about rights.
+    #[test]
+    fn e7_other_events_need_no_conflict() {
+        let mut event = event(Kind::Write);
+        event.reason = REASON_DESCRIPTOR_ACCESS;
+        assert!(still_denied(&event, |_| Some(Rights::Rwx)));
+    }
 }
