@@ -89,15 +89,10 @@ build_guests() {
 # keeps what the builder says of a diff that cannot be a live patch, as build/payloads/refused.log.
 build_payloads() {
 	local flavour=$1 diffs=selftests/livepatch out=$BUILD/payloads
-	make_build_dir "$out"
-	build_step "payload: pagesize" "$BUILD/payload-pagesize.log" \
-		build_payload "$flavour" "$diffs/pagesize.diff" "$out/pagesize.livepatch"
-	# Goes on top of that one.
-	build_step "payload: memory" "$BUILD/payload-memory.log" \
-		build_payload "$flavour" "$diffs/memory.diff" "$out/memory.livepatch" --on "$out/pagesize.livepatch"
-	build_step "payload: larger" "$BUILD/payload-larger.log" \
-		build_payload "$flavour" "$diffs/larger.diff" "$out/larger.livepatch"
-	build_step "payload that is refused" "$BUILD/payload-refused.log" \
+	build_payload "$flavour" "$diffs/pagesize.diff" "$out/pagesize.livepatch" &&
+		# Goes on top of that one.
+		build_payload "$flavour" "$diffs/memory.diff" "$out/memory.livepatch" --on "$out/pagesize.livepatch" &&
+		build_payload "$flavour" "$diffs/larger.diff" "$out/larger.livepatch" &&
 		refused_payload "$flavour" "$diffs/refused.diff" "$out/refused.log"
 }
 
@@ -111,10 +106,9 @@ refused_payload() {
 # the fix as a live patch for that.
 build_unfixed() {
 	local unfixed=$BUILD/unfixed binds fix=selftests/fix/capabilities
-	make_build_dir "$unfixed" "$unfixed/source" "$unfixed/module" "$unfixed/work" "$BUILD/payloads"
 	mapfile -t binds < <(kernel_binds)
 	# shellcheck disable=SC2016 # expanded inside the root.
-	build_step "module without a fix" "$unfixed/module.log" in_checkout "${binds[@]}" -- bash -euc '
+	in_checkout "${binds[@]}" -- bash -euc '
 		rsync -a --checksum --delete Kbuild include rust "$0/source/"
 		# It is no part of the repository that is around it.
 		GIT_CEILING_DIRECTORIES=${0%/*} git -C "$0/source" apply -R "$PWD/$1"
@@ -123,11 +117,28 @@ build_unfixed() {
 		shift
 		"$@" "M=$0/source" "MO=$0/module" modules
 		cp "$0/module/oxen.ko" "$0/oxen.ko"
-		' "$unfixed" "$fix.diff" make -C /lab/kernel/build "KERNELRELEASE=$RELEASE" CC=gcc-14 "-j$KERNEL_JOBS"
-	build_step "the fix as a live patch" "$unfixed/payload.log" in_checkout "${binds[@]}" -- "$BUILD/bin/oxen" \
-		livepatch build --patch "$fix.diff" --output "$BUILD/payloads/capabilities.livepatch" \
-		--module "$unfixed/oxen.ko" --source "$unfixed/source" --kdir /lab/kernel/build --work "$unfixed/work" \
-		--make "KERNELRELEASE=$RELEASE" --make CC=gcc-14 --make "-j$KERNEL_JOBS"
+		' "$unfixed" "$fix.diff" make -C /lab/kernel/build "KERNELRELEASE=$RELEASE" CC=gcc-14 "-j$KERNEL_JOBS" &&
+		in_checkout "${binds[@]}" -- "$BUILD/bin/oxen" livepatch build \
+			--patch "$fix.diff" --output "$BUILD/payloads/capabilities.livepatch" \
+			--module "$unfixed/oxen.ko" --source "$unfixed/source" --kdir /lab/kernel/build \
+			--work "$unfixed/work" \
+			--make "KERNELRELEASE=$RELEASE" --make CC=gcc-14 --make "-j$KERNEL_JOBS"
+}
+
+# Builds both of them, or one if another is told not to be wanted. Most of each is a crate, on which one processor
+# works: so at once.
+build_live_patches() {
+	local payloads=$1 unfixed=$2 log=$BUILD/unfixed/build.log pid='' rc=0
+	[ -z "$unfixed" ] || {
+		build_unfixed >"$log" 2>&1 &
+		pid=$!
+	}
+	[ -z "$payloads" ] || build_payloads stock || rc=1
+	[ -z "$pid" ] || {
+		wait "$pid" || rc=1
+		cat "$log"
+	}
+	return "$rc"
 }
 
 # Makes a payload of a live patch for the module in build/FLAVOUR: out of the diff $2, as the file $3.

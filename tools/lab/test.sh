@@ -186,7 +186,7 @@ machine_accel() {
 
 # Builds what the machines need, and runs the suites in them.
 run_machine_suites() {
-	local flavour=$1 targets target times=1
+	local flavour=$1 targets target times=1 payloads='' unfixed=''
 	build_module "$flavour"
 	build_tools
 	build_guests
@@ -194,8 +194,11 @@ run_machine_suites() {
 	rm -f "$BUILD/payloads/"*
 	rm -f "$BUILD/unfixed/oxen.ko"
 	if [ "$flavour" = stock ]; then
-		! wanted selftest-livepatch || build_payloads stock
-		! wanted selftest-fix || build_unfixed
+		! wanted selftest-livepatch || payloads=1
+		! wanted selftest-fix || unfixed=1
+		make_build_dir "$BUILD/payloads" "$BUILD/unfixed/"{,source,module,work}
+		[ -z "$payloads$unfixed" ] || build_step "live patches" "$BUILD/payloads.log" \
+			build_live_patches "$payloads" "$unfixed"
 	fi
 	AGAIN=
 	# The long run and the debug kernel's are there to find what happens once.
