@@ -42,6 +42,7 @@ use crate::mm::guest::{
     copy_from_linear,
     GuestMemory, //
 };
+use crate::mm::walk::Paging;
 use crate::trace::{
     self,
     npf_flag, //
@@ -286,7 +287,11 @@ impl<B: Backend> Running<'_, B> {
     /// Fetches the instruction at RIP once more, outside the section.
     pub(super) fn fetch_again(&mut self) {
         let at = self.code_address(self.code_width());
-        let paging = self.paging();
+        // Code of user mode too, which SMAP keeps from supervisors.
+        let paging = Paging {
+            ac: true,
+            ..self.paging()
+        };
         let mut bytes = [0; 15];
         // As much as there is: a page at a time.
         // CAST: Twelve bits.
