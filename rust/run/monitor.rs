@@ -814,9 +814,18 @@ impl<B: Backend> Running<'_, B> {
         self.length_if(|insn| insn.map == Map::One && insn.opcode == 0xcc)
     }
 
-    /// Bytes of the instruction at RIP, if it is the one that `is` looks for.
+    /// Bytes of the instruction at RIP that left the guest, if it is the one that `is` looks for, or the processor says.
     fn length_if(&mut self, is: impl FnOnce(&Decoded) -> bool) -> Option<u8> {
-        self.instruction().filter(is).map(|insn| insn.len)
+        let found = match self.instruction() {
+            Some(insn) => is(&insn).then_some(insn.len),
+            // It cannot be read. Without prefixes it is one byte.
+            None => Some(1),
+        };
+        let length = self
+            .hw
+            .next_rip()
+            .and_then(|next| u8::try_from(next.wrapping_sub(self.hw.rip())).ok());
+        length.filter(|length| matches!(length, 1..=15)).or(found)
     }
 
     /// The instruction at RIP.
