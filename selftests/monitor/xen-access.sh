@@ -31,6 +31,8 @@ lives() {
 access_start() {
 	"$tools/xen-access" "$domid" "$1" >"$work/access.$1" 2>"$work/own.$1" &
 	pid=$!
+	# One that is killed before leaves the guest paused.
+	wait_until 20 grep -q "starting $1" "$work/own.$1"
 	sleep 1
 }
 
