@@ -200,21 +200,30 @@ impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
             let Some(frame) = self.running.frame_of_code(linear) else {
                 continue;
             };
-            let Some(rights) = self.running.is_watched_page(frame) else {
-                continue;
-            };
-            let judgement = rights.judge(Kind::Fetch, false);
-            if judgement != Judgement::Allowed {
-                let violation = Violation {
-                    gpa: frame << 12 | linear & 0xfff,
-                    linear: Some(linear),
-                    kind: Kind::Fetch,
-                    walk: false,
-                };
-                self.denied(&violation, rights, judgement)?;
-            }
+            self.judge_fetch_of(frame, linear)?;
         }
         Ok(())
+    }
+
+    /// Judges the fetch of code at a linear address, which is in this frame, until its rights stay as they are.
+    fn judge_fetch_of(&mut self, frame: u64, linear: u64) -> Result {
+        let violation = Violation {
+            gpa: frame << 12 | linear & 0xfff,
+            linear: Some(linear),
+            kind: Kind::Fetch,
+            walk: false,
+        };
+        for _ in 0..TURNS {
+            let Some(rights) = self.running.is_watched_page(frame) else {
+                return Ok(());
+            };
+            match rights.judge(Kind::Fetch, false) {
+                Judgement::Allowed => return Ok(()),
+                judgement => self.denied(&violation, rights, judgement)?,
+            }
+        }
+        // Somebody else turns them as fast as they are turned.
+        Err(Fault::Retry)
     }
 
     /// Whether accesses have to be judged.
