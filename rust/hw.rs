@@ -321,8 +321,8 @@ pub(crate) trait Vcpu: Send + Sized {
     fn inject(&mut self, event: Event);
     /// What leaves the guest from now on that usually does not.
     fn watch(&mut self, what: &Watch);
-    /// Gives the guest the software interrupt for which it has exited: `known` is its vector and RIP after it, where its
-    /// gate allows it. Without that the guest executes the instruction, and perhaps others like it with it.
+    /// Gives the guest the software interrupt for which it has exited: `known` is its vector and RIP after it, where
+    /// its gate allows it. Without that the guest executes the instruction, and perhaps others like it with it.
     fn pass_software_interrupt(&mut self, known: Option<(u8, u64)>);
     /// Has writes to these model-specific registers leave the guest, besides those that do anyhow.
     ///

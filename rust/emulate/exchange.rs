@@ -38,8 +38,8 @@ pub(crate) fn exchange<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     Ok(())
 }
 
-/// Executes 90 to 97: XCHG of the accumulator with a register; 90 itself is NOP. F3 90 is PAUSE, with REX.B only on Intel's
-/// processors (seen).
+/// Executes 90 to 97: XCHG of the accumulator with a register; 90 itself is NOP. F3 90 is PAUSE, with REX.B only on
+/// Intel's processors (seen).
 pub(crate) fn exchange_accumulator<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let width = cx.insn.operand_size;
     let number = cx.insn.opcode_reg();

@@ -283,7 +283,8 @@ fn in_opcode(cx: &Context) -> Result<Segment> {
     register(cx.insn.opcode >> 3 & 7)
 }
 
-/// How much of an item on the stack is accessed for a selector: Intel's processors leave the upper half of 32 bits alone.
+/// How much of an item on the stack is accessed for a selector: Intel's processors leave the upper half of 32 bits
+/// alone.
 ///
 /// Source: Intel SDM volume 2, "PUSH".
 fn part<O: Ops>(ops: &O, cx: &Context) -> Width {

@@ -84,8 +84,8 @@ impl GuestMemory<'_> {
     ///
     /// # Errors
     ///
-    /// `EFAULT` if a part has no page behind it, or the guest itself could not write there; `EINVAL` if that is not 1 to
-    /// 16 bytes, or they go on where nothing is said of it.
+    /// `EFAULT` if a part has no page behind it, or the guest itself could not write there; `EINVAL` if that is not 1
+    /// to 16 bytes, or they go on where nothing is said of it.
     pub(crate) fn compare_exchange(
         &self,
         first: u64,

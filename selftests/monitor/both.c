@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Proves that an instruction which accesses a protected page more than once, or with a lock, is reported for what it may
- * not do, and carried out whole: it neither repeats itself unseen nor writes a part.
+ * Proves that an instruction which accesses a protected page more than once, or with a lock, is reported for what it
+ * may not do, and carried out whole: it neither repeats itself unseen nor writes a part.
  */
 
 #include "monitor.h"
@@ -18,8 +18,8 @@ static struct monitor m;
 #define W MEM_ACCESS_W
 
 /*
- * Waits for a command, loads the registers RSI, RDI, RAX, RBX, RCX, RDX and RSP from it, and jumps to an instruction that
- * is followed by a jump back.
+ * Waits for a command, loads the registers RSI, RDI, RAX, RBX, RCX, RDX and RSP from it, and jumps to an instruction
+ * that is followed by a jump back.
  */
 __asm__("	.section .rodata\n	.balign 16\nany64:\n"
 	"1:	pause\n	cmpl $0, (%rbp)\n	je 1b\n"
@@ -92,8 +92,8 @@ static void answer(const vm_event_request_t *event, uint32_t flags)
 }
 
 /*
- * Has an instruction executed that these rights do not allow. There is to be one event, with these flags and this address,
- * before anything is written; emulated, the instruction ends.
+ * Has an instruction executed that these rights do not allow. There is to be one event, with these flags and this
+ * address, before anything is written; emulated, the instruction ends.
  */
 static bool one(struct insn insn, struct registers regs, uint8_t access, uint32_t flags,
 		uint64_t address)

@@ -16,6 +16,8 @@ static struct monitor m;
 
 #define PAGE_GFN (WORKER_DATA_GFN + 4)
 #define PAGE (PAGE_GFN * PAGE_SIZE)
+/* Where a guest finds a field of its monitor's ring. */
+#define IN_RING(field) (RING_GFN * PAGE_SIZE + offsetof(test_event_sring_t, field))
 
 static uint32_t *page(void)
 {
@@ -271,8 +273,7 @@ static void forged(void)
 	for (i = 0; i < 8; i++)
 		memcpy(RING_GET_RESPONSE(&m.ring, i), &answer, sizeof(answer));
 	/* The guest itself says that one is there. */
-	worker_do(&w, 0, OP_WRITE32, RING_GFN * PAGE_SIZE + offsetof(test_event_sring_t, rsp_prod), 1,
-		  0);
+	worker_do(&w, 0, OP_WRITE32, IN_RING(rsp_prod), 1, 0);
 	tap_equal(m.page->rsp_prod, 1, "a guest has prepared an answer");
 	vm_event_op(fd, w.domain, XEN_VM_EVENT_ENABLE, XEN_DOMCTL_VM_EVENT_OP_MONITOR, &m.xen_port);
 	give(XENMEM_access_r);
@@ -296,8 +297,7 @@ static void forged(void)
 	tap(monitor_wait(&m, &event, 5000), "the ring is what it was");
 	for (i = 0; i < 8; i++)
 		memcpy(RING_GET_RESPONSE(&m.ring, i), &answer, sizeof(answer));
-	worker_do(&w, 1, OP_WRITE32, RING_GFN * PAGE_SIZE + offsetof(test_event_sring_t, rsp_prod), 1,
-		  0);
+	worker_do(&w, 1, OP_WRITE32, IN_RING(rsp_prod), 1, 0);
 	tap_equal(m.page->rsp_prod, 0, "VE-2 what the guest writes there does not reach it");
 	ring_op(fd, w.domain, XEN_VM_EVENT_RESUME);
 	tap(!worker_wait(&w, 0, 300) && *page() == 1, "VE-2 and its vCPU waits");

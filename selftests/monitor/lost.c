@@ -175,8 +175,9 @@ static void writes(void)
 }
 
 /*
- * A guest with descriptor tables that raises #BP by INT3, by INT3 with a prefix and by INT 3, interrupt 0x30 by INT, and
- * #DB by ICEBP. Handlers note what they are and where they return to; the guest compares that with what it should be.
+ * A guest with descriptor tables that raises #BP by INT3, by INT3 with a prefix and by INT 3, interrupt 0x30 by INT,
+ * and #DB by ICEBP. Handlers note what they are and where they return to; the guest compares that with what it should
+ * be.
  */
 #define AT(label) "(0x10000 + " label " - traps)"
 #define GATE(label) "	.word " AT(label) " - 0x10000, 8, 0x8e00, 1\n"
@@ -194,7 +195,8 @@ __asm__(
 	"traps_b:\n	.byte 0xcd, 3\n"
 	"traps_c:\n	.byte 0xcd, 0x30\n"
 	"traps_d:\n	.byte 0xf1\n"
-	"traps_e:\n	mov $0x10e00, %esi\n	mov $" AT("traps_right") ", %edi\n	mov $5, %ecx\n"
+	"traps_e:\n	mov $0x10e00, %esi\n"
+	"	mov $" AT("traps_right") ", %edi\n	mov $5, %ecx\n"
 	"	repe cmpsl\n	jne 1f\n	cmpl $0x10e14, 0x10f08\n	je 2f\n"
 	"1:	incl 0x10f04\n2:	incl 0x10f00\n	jmp traps_loop\n"
 	"traps_1:\n" HANDLER("1") "traps_3:\n" HANDLER("3") "traps_30:\n" HANDLER("0x30")

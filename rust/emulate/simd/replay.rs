@@ -123,8 +123,8 @@ pub(super) fn translate<O: Ops>(
         Alignment::Legacy => cx.insn.is_legacy() && !allows_misaligned(ops),
         Alignment::Intel => ops.vendor() == Vendor::Intel,
     };
-    // What #AC is about is the alignment of 16 bytes also where there are more. Intel's processors may raise it for vectors
-    // or not, says their manual; they do not (seen).
+    // What #AC is about is the alignment of 16 bytes also where there are more. Intel's processors may raise it for
+    // vectors or not, says their manual; they do not (seen).
     let align = match ops.vendor() {
         Vendor::Intel if len >= 16 => 1,
         _ => len.min(16),

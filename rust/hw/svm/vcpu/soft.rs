@@ -100,8 +100,8 @@ impl SvmVcpu {
         }
     }
 
-    /// Whether the event whose delivery was interrupted is the one that was injected, and not one that an instruction of
-    /// the guest has raised since.
+    /// Whether the event whose delivery was interrupted is the one that was injected, and not one that an instruction
+    /// of the guest has raised since.
     pub(super) fn was_injected(&self) -> bool {
         let vmcb = self.vmcb();
         self.soft

@@ -335,8 +335,9 @@ impl Recipe {
         let Ok(insn) = decode(&self.bytes, self.code, vendor()) else {
             return;
         };
-        // IRET sets AC before it has read all, and the processor may fault then. A kernel that watches for locked accesses
-        // of two cache lines takes that for one, and where it cannot stop to watch it has it done again for ever.
+        // IRET sets AC before it has read all, and the processor may fault then. A kernel that watches for locked
+        // accesses of two cache lines takes that for one, and where it cannot stop to watch it has it done again for
+        // ever.
         if (insn.map, insn.opcode) == (Map::One, 0xcf) {
             self.gprs[RSP] &= !7;
         }

@@ -86,8 +86,8 @@ pub(super) fn mmx_after_fault(insn: &Decoded) -> bool {
         && matches!(insn.opcode, 0x7e | 0x7f | 0xe7)
 }
 
-/// Whether Intel's processors may find another fault first of those that there are: far returns read the selector first,
-/// a stack may wrap at 4 GiB.
+/// Whether Intel's processors may find another fault first of those that there are: far returns read the selector
+/// first, a stack may wrap at 4 GiB.
 pub(super) fn which_fault(insn: &Decoded, ours: u8, theirs: u8) -> bool {
     const DEBUG: u8 = 1;
     const STACK: u8 = 12;
@@ -100,8 +100,8 @@ pub(super) fn which_fault(insn: &Decoded, ours: u8, theirs: u8) -> bool {
         }
 }
 
-/// Whether processors differ in which part of memory faults: those with fast REP CMPSB, Intel's with every CMPS, and x87
-/// environments.
+/// Whether processors differ in which part of memory faults: those with fast REP CMPSB, Intel's with every CMPS, and
+/// x87 environments.
 pub(super) fn order(insn: &Decoded) -> bool {
     match (insn.map, insn.opcode) {
         (Map::One, 0xa6 | 0xa7) if vendor() == Vendor::Intel => true,
