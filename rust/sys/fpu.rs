@@ -36,6 +36,8 @@ pub(crate) struct XsaveArea {
     area: PageBlock<0>,
     /// State components that are switched: what the guest may ever enable.
     mask: u64,
+    /// The bits that MXCSR can have. Loading others would fault.
+    mxcsr_mask: u32,
 }
 
 /// Offset of `XSTATE_BV` in the XSAVE header.
@@ -48,8 +50,10 @@ const LEGACY: u64 = 3;
 const FCW_DEFAULT: u16 = 0x37f;
 /// Offset of MXCSR.
 const MXCSR: usize = 24;
-/// The bits of MXCSR that every processor with SSE2 has.
-const MXCSR_MASK: u32 = 0xffff;
+/// Offset of the bits that MXCSR can have; 0 for [`MXCSR_DEFAULT_MASK`].
+const MXCSR_MASK: usize = 28;
+/// The bits of MXCSR that a processor has which does not say so.
+const MXCSR_DEFAULT_MASK: u32 = 0xffbf;
 /// Default of MXCSR.
 const MXCSR_DEFAULT: u32 = 0x1f80;
 
@@ -59,9 +63,24 @@ impl XsaveArea {
         let mut this = Self {
             area: PageBlock::new()?,
             mask,
+            mxcsr_mask: 0,
         };
+        this.mxcsr_mask = this.read_mxcsr_mask();
         this.reset();
         Ok(this)
+    }
+
+    /// Asks the processor which bits MXCSR can have.
+    fn read_mxcsr_mask(&mut self) -> u32 {
+        let base = self.area.as_ptr();
+        // SAFETY: 512 bytes of a page that is exclusively ours, 16-byte aligned. No register changes, and whose
+        // they are does not matter: what is read is a constant of the processor.
+        unsafe { asm!("fxsave64 [{area}]", area = in(reg) base, options(nostack)) };
+        // SAFETY: Offset 28 of the same page, 4-byte aligned.
+        match unsafe { base.add(MXCSR_MASK).cast::<u32>().read() } {
+            0 => MXCSR_DEFAULT_MASK,
+            mask => mask,
+        }
     }
 
     /// Puts the state after reset back.
@@ -90,7 +109,7 @@ impl XsaveArea {
         // SAFETY: Offset 24 of the same page, 4-byte aligned.
         let mxcsr = unsafe { base.add(MXCSR).cast::<u32>().read() };
         // SAFETY: As above.
-        unsafe { base.add(MXCSR).cast::<u32>().write(mxcsr & MXCSR_MASK) };
+        unsafe { base.add(MXCSR).cast::<u32>().write(mxcsr & self.mxcsr_mask) };
         // SAFETY: Offset 512 of the same page, 8-byte aligned.
         unsafe { base.add(XSTATE_BV).cast::<u64>().write(LEGACY) };
     }
@@ -119,7 +138,7 @@ impl XsaveArea {
     /// Lets `change` write any of it, and then puts right what loading it would fault on: components that are
     /// not switched, reserved parts of the header, reserved MXCSR bits.
     pub(crate) fn change<T>(&mut self, change: impl FnOnce(&mut [u8]) -> T) -> T {
-        let mask = self.mask | LEGACY;
+        let (mask, mxcsr_mask) = (self.mask | LEGACY, self.mxcsr_mask);
         // SAFETY: The page is ours, initialised, and `&mut self` says that nobody else refers to it.
         let bytes =
             unsafe { core::slice::from_raw_parts_mut(self.area.as_ptr(), PageBlock::<0>::SIZE) };
@@ -131,7 +150,13 @@ impl XsaveArea {
             reserved.fill(0);
         }
         if let Some(word) = bytes.get_mut(MXCSR..).and_then(|b| b.first_chunk_mut()) {
-            *word = (u32::from_le_bytes(*word) & MXCSR_MASK).to_le_bytes();
+            *word = (u32::from_le_bytes(*word) & mxcsr_mask).to_le_bytes();
+        }
+        if let Some(word) = bytes
+            .get_mut(MXCSR_MASK..)
+            .and_then(|b| b.first_chunk_mut())
+        {
+            *word = mxcsr_mask.to_le_bytes();
         }
         result
     }
