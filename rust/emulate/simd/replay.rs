@@ -124,9 +124,9 @@ pub(super) fn translate<O: Ops>(
         Alignment::Intel => ops.vendor() == Vendor::Intel,
     };
     // What #AC is about is the alignment of 16 bytes also where there are more. Intel's processors may raise it for
-    // vectors or not, says their manual; they do not (seen).
+    // vectors or not, says their manual; they do not (seen), but for numbers.
     let align = match ops.vendor() {
-        Vendor::Intel if len >= 16 => 1,
+        Vendor::Intel if len > 8 => 1,
         _ => len.min(16),
     };
     match aligned {
