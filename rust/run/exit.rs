@@ -208,22 +208,27 @@ impl<B: Backend> Running<'_, B> {
         };
         if access.write {
             let value = self.operand_value(gpr);
-            let value = match access.number {
-                4..=7 if value >> 32 != 0 => {
-                    self.inject(GP0);
-                    return;
-                }
-                // Reserved bits read as the manual says; general detection is not offered.
-                4 | 6 => value & 0xe00f | 0xffff_0ff0,
-                5 | 7 => value & 0xffff_03ff & !(1 << 13) | 0x400,
-                _ => value,
-            };
-            self.hw.set_dr(access.number, value);
+            if matches!(access.number, 4..=7) && value >> 32 != 0 {
+                self.inject(GP0);
+                return;
+            }
+            self.write_debug(access.number, value);
         } else {
             let value = self.hw.dr(access.number);
             self.hw.set_gpr(gpr, value);
         }
         self.complete(next);
+    }
+
+    /// Writes a debug register. The upper half is known to be clear for 4 to 7.
+    pub(super) fn write_debug(&mut self, number: u8, value: u64) {
+        let value = match number {
+            // Reserved bits read as the manual says; general detection is not offered.
+            4 | 6 => value & 0xe00f | 0xffff_0ff0,
+            5 | 7 => value & 0xffff_03ff & !(1 << 13) | 0x400,
+            _ => value,
+        };
+        self.hw.set_dr(number, value);
     }
 
     /// The general register of a MOV to or from a special one, and RIP after it.

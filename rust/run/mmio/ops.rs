@@ -396,6 +396,17 @@ impl<B: Backend> System for GuestOps<'_, '_, B> {
         Ok(())
     }
 
+    fn debug(&self, number: u8) -> Result<u64> {
+        Ok(self.running.hw.dr(number))
+    }
+
+    fn set_debug(&mut self, number: u8, value: u64) -> Result {
+        self.may_change()?;
+        self.running.end_access();
+        self.running.write_debug(number, value);
+        Ok(())
+    }
+
     fn extended_control(&self, index: u32) -> Result<u64> {
         match index {
             0 => Ok(self.running.hw.xcr0()),
