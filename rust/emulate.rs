@@ -70,6 +70,7 @@ pub(crate) mod tables;
 pub(crate) mod vex;
 pub(crate) mod width;
 pub(crate) mod x87;
+pub(crate) mod xsave;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;

@@ -35,8 +35,10 @@ const HEAD: usize = 576;
 const SUMMARY: u8 = 1 << 7;
 
 /// Numbers of state components.
+const FPU: u32 = 0;
 const SSE: u32 = 1;
 const AVX: u32 = 2;
+const OPMASK: u32 = 5;
 const ZMM_HIGH: u32 = 6;
 const ZMM_16: u32 = 7;
 
@@ -45,10 +47,14 @@ const ZMM_16: u32 = 7;
 pub(crate) struct Layout {
     /// Bytes 16 to 31 of vectors 0 to 15.
     pub(crate) avx: usize,
-    /// Bytes 32 to 63 of these.
+    /// Opmask registers, of 8 bytes each.
+    pub(crate) opmask: usize,
+    /// Bytes 32 to 63 of vectors 0 to 15.
     pub(crate) zmm_high: usize,
     /// Vectors 16 to 31.
     pub(crate) zmm_16: usize,
+    /// A bit for each component, by its number, that begins at a multiple of 64 in the compacted format.
+    pub(crate) aligned: u64,
 }
 
 /// A piece of a vector register in the area.
@@ -90,6 +96,7 @@ impl Layout {
         match number {
             SSE => (XMM, 256),
             AVX => (self.avx, 256),
+            OPMASK => (self.opmask, 64),
             ZMM_HIGH => (self.zmm_high, 512),
             _ => (self.zmm_16, 1024),
         }
@@ -102,7 +109,7 @@ fn dword(area: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Returns which components are not in their initial state.
-fn present(area: &[u8]) -> Option<u64> {
+pub(crate) fn present(area: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*area.get(PRESENT..)?.first_chunk()?))
 }
 
@@ -161,15 +168,63 @@ pub(crate) fn set_vector(
     Some(())
 }
 
-/// Makes a component one that is not in its initial state, by writing that state down.
-fn begin(area: &mut [u8], layout: &Layout, component: u32) -> Option<()> {
+/// Reads opmask register `number`, 0 to 7.
+pub(crate) fn opmask(area: &[u8], layout: &Layout, number: u8) -> Option<u64> {
+    if layout.opmask == 0 {
+        return None;
+    }
+    let at = layout.opmask.wrapping_add(usize::from(number & 7) * 8);
+    let bytes = area.get(at..)?.first_chunk()?;
+    let known = present(area)?.wrapping_shr(OPMASK) & 1 != 0;
+    Some(if known { u64::from_le_bytes(*bytes) } else { 0 })
+}
+
+/// Makes a component one that is not in its initial state, by writing that state down. `None` if there is no
+/// such component.
+pub(crate) fn begin(area: &mut [u8], layout: &Layout, component: u32) -> Option<()> {
+    if component == FPU {
+        return begin_x87(area);
+    }
+    let (at, len) = layout.component(component);
+    if at == 0 {
+        return None;
+    }
     let bits = present(area)?;
     let bit = 1u64.wrapping_shl(component);
     if bits & bit == 0 {
-        let (at, len) = layout.component(component);
         area.get_mut(at..)?.get_mut(..len)?.fill(0);
-        *area.get_mut(PRESENT..)?.first_chunk_mut()? = (bits | bit).to_le_bytes();
+        set_present(area, bits | bit)?;
     }
+    Some(())
+}
+
+/// As [`begin`], of the x87 component.
+fn begin_x87(area: &mut [u8]) -> Option<()> {
+    let bits = present(area)?;
+    if area.len() < HEAD {
+        return None;
+    }
+    if bits & 1 == 0 {
+        // The initial state: a control word, and zeros but for MXCSR.
+        area.get_mut(..MXCSR)?.fill(0);
+        *area.first_chunk_mut()? = 0x37fu16.to_le_bytes();
+        area.get_mut(X87..XMM)?.fill(0);
+        set_present(area, bits | 1)?;
+    }
+    Some(())
+}
+
+fn set_present(area: &mut [u8], bits: u64) -> Option<()> {
+    *area.get_mut(PRESENT..)?.first_chunk_mut()? = bits.to_le_bytes();
+    Some(())
+}
+
+/// Writes XSTATE_BV and XCOMP_BV.
+pub(crate) fn set_header(area: &mut [u8], present: u64, compaction: u64) -> Option<()> {
+    let header: &mut [u8; 16] = area.get_mut(PRESENT..)?.first_chunk_mut()?;
+    let (low, high) = header.split_first_chunk_mut::<8>()?;
+    *low = present.to_le_bytes();
+    *high.first_chunk_mut()? = compaction.to_le_bytes();
     Some(())
 }
 
@@ -197,17 +252,7 @@ pub(crate) fn mmx(area: &[u8], number: u8) -> Option<u64> {
 
 /// Does what MMX instructions do to the x87 state: the top of the stack becomes 0, all tags valid.
 pub(crate) fn enter_mmx(area: &mut [u8]) -> Option<()> {
-    let bits = present(area)?;
-    if area.len() < HEAD {
-        return None;
-    }
-    if bits & 1 == 0 {
-        // The initial state: a control word, and zeros but for MXCSR.
-        area.get_mut(..MXCSR)?.fill(0);
-        *area.first_chunk_mut()? = 0x37fu16.to_le_bytes();
-        area.get_mut(X87..XMM)?.fill(0);
-        *area.get_mut(PRESENT..)?.first_chunk_mut()? = (bits | 1).to_le_bytes();
-    }
+    begin_x87(area)?;
     let status = area.get_mut(STATUS.wrapping_add(1))?;
     let top = usize::from(*status >> 3 & 7);
     *status &= !0x38;

@@ -9,7 +9,6 @@ use super::{
         Access,
         Control,
         Exception,
-        Fault,
         Mode,
         Ops,
         Result, //
@@ -104,14 +103,4 @@ pub(crate) fn mxcsr<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let value = ops.mxcsr()?;
     let target = cx.memory(ops, Width::Dword, Access::Write)?;
     target.set(ops, value.into())
-}
-
-/// Executes 0F AE /0, 0F AE /1: FXSAVE and FXRSTOR.
-#[inline(never)]
-pub(crate) fn fxsave<O: Ops>(ops: &mut O, cx: &Context) -> Result {
-    if ops.control(Control::Cr0)? & (CR0_EM | CR0_TS) != 0 {
-        return Err(Exception::NO_DEVICE.into());
-    }
-    let _ = cx;
-    Err(Fault::Unhandleable)
 }

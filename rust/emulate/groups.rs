@@ -25,6 +25,10 @@ use super::{
     prefix::Repeat,
     selector,
     tables,
+    xsave::{
+        self,
+        Saving, //
+    },
     Vendor, //
 };
 
@@ -80,8 +84,12 @@ pub(crate) fn group15<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let in_memory = matches!(cx.insn.rm, Rm::Memory(_));
     let sixty_six = cx.insn.prefixes.operand_size;
     match (cx.insn.digit(), in_memory, cx.insn.prefixes.repeat) {
-        (0 | 1, true, Repeat::None) if !sixty_six => fpu_state::fxsave(ops, cx),
+        (0, true, Repeat::None) if !sixty_six => xsave::fxsave(ops, cx),
+        (1, true, Repeat::None) if !sixty_six => xsave::fxrstor(ops, cx),
         (2 | 3, true, Repeat::None) if !sixty_six => fpu_state::mxcsr(ops, cx),
+        (4, true, Repeat::None) if !sixty_six => xsave::save(ops, cx, Saving::All),
+        (5, true, Repeat::None) if !sixty_six => xsave::xrstor(ops, cx),
+        (6, true, Repeat::None) if !sixty_six => xsave::save(ops, cx, Saving::Changed),
         (7, true, Repeat::None) => {
             defined(!sixty_six || ops.has(Feature::ClFlushOpt))?;
             machine::flush_line(ops, cx)
@@ -102,6 +110,7 @@ pub(crate) fn group9<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let in_memory = matches!(cx.insn.rm, Rm::Memory(_));
     match (cx.insn.digit(), in_memory, cx.insn.prefixes.repeat) {
         (1, true, _) => exchange::compare_exchange_pair(ops, cx),
+        (4, true, Repeat::None) if plain(cx) => xsave::save(ops, cx, Saving::Compacted),
         (6 | 7, false, Repeat::None) => machine::random(ops, cx),
         (7, false, Repeat::F3) => machine::read_id(ops, cx),
         (0..=2, false, _) | (0, true, _) | (2, true, _) => Err(Exception::UNDEFINED.into()),

@@ -130,7 +130,12 @@ impl Context {
     /// # Errors
     ///
     /// #UD for a register.
-    fn memory_range<O: Ops>(&self, ops: &mut O, len: usize, align: usize) -> Result<Range> {
+    pub(crate) fn memory_range<O: Ops>(
+        &self,
+        ops: &mut O,
+        len: usize,
+        align: usize,
+    ) -> Result<Range> {
         let Rm::Memory(address) = self.insn.rm else {
             return Err(Exception::UNDEFINED.into());
         };

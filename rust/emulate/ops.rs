@@ -26,6 +26,10 @@
 //! - A stack frame that lies on both sides of the place where the stack pointer wraps is written in
 //!   two parts.
 //!
+//! Instructions that access only some elements of their operand, or only some components of the
+//! processor's state, read or write these one after the other ([`Ops::part`]), in ascending order. What
+//! lies between is not touched. All of it was translated before.
+//!
 //! An instruction that is started again makes the same calls in the same order, if reads return the
 //! same. An implementation that answers [`Fault::Retry`] to the second write therefore has only to
 //! remember that the first one is done.
@@ -336,6 +340,8 @@ pub(crate) enum Feature {
     NullClearsBase,
     /// ADCX and ADOX.
     Adx,
+    /// Vectors of 256 bits of integers.
+    Avx2,
     /// Instructions of AVX-512 on bytes and words.
     Avx512Bw,
     /// Instructions of AVX-512 on vectors of 128 and 256 bits.
@@ -354,6 +360,8 @@ pub(crate) enum Feature {
     CmpXchg16b,
     /// RDFSBASE to WRGSBASE.
     FsGsBase,
+    /// x87 pointers are saved and restored also while no exception is pending. Intel's processors always do.
+    FpuPointers,
     /// INVPCID.
     InvPcid,
     /// LZCNT. Without it it is BSR.
@@ -382,6 +390,10 @@ pub(crate) enum Feature {
     Sse42,
     /// WBNOINVD. Without it it is WBINVD.
     WbNoInvd,
+    /// XSAVEC.
+    XsaveC,
+    /// XSAVEOPT.
+    XsaveOpt,
 }
 
 /// The guest, as one instruction sees it.
@@ -449,7 +461,7 @@ pub(crate) trait Ops: System + Fpu {
     /// Translates `len` bytes of memory from the linear address `linear` on and checks that the
     /// guest may access them so.
     ///
-    /// `len` is 1 to 512; the range does not wrap, and may touch two pages. Both are translated before
+    /// `len` is 1 to 4096; the range does not wrap, and may touch two pages. Both are translated before
     /// either is judged (requirement E-4). `linear` is canonical.
     ///
     /// # Errors
@@ -463,6 +475,14 @@ pub(crate) trait Ops: System + Fpu {
         let _ = (linear, len, access);
         Err(Fault::Unhandleable)
     }
+
+    /// Returns the `len` bytes of a place that begin `from` bytes after its start: what an instruction
+    /// accesses that leaves out parts of its operand.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Unhandleable`] if the place does not have them.
+    fn part(&self, place: &Self::Place, from: usize, len: usize) -> Result<Self::Place>;
 
     /// Reads memory; `into` has the length that was translated.
     ///

@@ -90,7 +90,7 @@ pub(crate) struct Range {
     pub(crate) segment: Segment,
     /// Offset of the first byte, wrapped to the address size.
     pub(crate) offset: u64,
-    /// Bytes, not 0 and at most 512.
+    /// Bytes, not 0 and at most 4096.
     pub(crate) len: usize,
     /// Alignment in bytes without which it may be #AC; 1 for none.
     pub(crate) align: usize,
@@ -149,6 +149,20 @@ pub(crate) fn translate_aligned<O: Ops>(
         return Err(refused.into());
     }
     ops.translate(linear, range.len, access)
+}
+
+/// Makes sure that `range` is aligned to its length, a power of two, whether or not it can be accessed.
+///
+/// # Errors
+///
+/// #GP.
+pub(crate) fn check_aligned<O: Ops>(ops: &O, code: CodeWidth, range: &Range) -> Result {
+    let low = (range.len as u64).wrapping_sub(1);
+    let base = state(ops, code, range.segment).base;
+    if base.wrapping_add(range.offset) & low != 0 {
+        return Err(Exception::protection(ops.mode()).into());
+    }
+    Ok(())
 }
 
 /// Returns the linear address of `range`, if the guest may access it as far as segmentation is

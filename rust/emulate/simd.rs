@@ -2,7 +2,7 @@
 
 //! MMX and vector instructions.
 //!
-//! Moves ([`moves`], [`evex`]) are carried out here; what is left is replayed ([`replay`]), as far as its [`shape`]
+//! Moves ([`moves`], [`masked`], [`evex`]) are carried out here; what is left is replayed ([`replay`]), as far as its [`shape`]
 //! is known.
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
 };
 
 pub(crate) mod evex;
+mod masked;
 mod moves;
 pub(crate) mod replay;
 pub(crate) mod shape;
@@ -47,6 +48,9 @@ impl Prefix {
 
 /// Executes an instruction of the 0F, 0F 38 and 0F 3A maps that is none of the integer unit.
 pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
+    if let Some(kind) = masked::find(&cx.insn) {
+        return masked::execute(ops, cx, kind);
+    }
     match moves::find(&cx.insn) {
         Some(kind) => moves::execute(ops, cx, kind),
         None => replay::replay(ops, cx),

@@ -240,6 +240,13 @@ impl CpuPolicy {
         self.xstate.get(component).map_or(0, |row| row[1])
     }
 
+    /// Returns a bit for each state component, by its number, that begins at a multiple of 64 in the compacted format.
+    pub(crate) fn xsave_aligned(&self) -> u64 {
+        let rows = (0_u32..).zip(&self.xstate).skip(2);
+        rows.filter(|(_, row)| row[2] & 2 != 0)
+            .fold(0, |bits, (bit, _)| bits | 1u64.wrapping_shl(bit))
+    }
+
     /// Returns the width of physical addresses in bits.
     pub(crate) fn paddr_bits(&self) -> u32 {
         match self.extd[8][0] & 0xff {

@@ -61,8 +61,10 @@ fn initial_x87_state() {
 fn what_is_not_there_is_refused() {
     let without = Layout {
         avx: 576,
+        opmask: 0,
         zmm_high: 0,
         zmm_16: 0,
+        aligned: 0,
     };
     let mut area = fresh();
     let before = area.clone();

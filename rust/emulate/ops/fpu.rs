@@ -17,7 +17,11 @@ use super::{
     Fault,
     Result, //
 };
-use crate::emulate::MAX_INSN_LEN;
+use crate::emulate::{
+    area::Layout,
+    MAX_INSN_LEN, //
+};
+use core::ops::DerefMut;
 
 /// The size of the buffer of a [`Replay`]: FNSAVE needs 108 bytes.
 pub(crate) const BUFFER_LEN: usize = 128;
@@ -74,6 +78,26 @@ pub(crate) enum Rest {
 /// that writes the same register would: nothing that an instruction did before can be undone when the
 /// write fails.
 pub(crate) trait Fpu {
+    /// A copy of the registers.
+    type Area: DerefMut<Target = [u8]>;
+
+    /// Returns a copy of all registers in an XSAVE area in the standard format, as
+    /// [`area`](crate::emulate::area) knows it.
+    fn area(&self) -> Result<Self::Area> {
+        Err(Fault::Unhandleable)
+    }
+
+    /// Makes such a copy, which may have been changed, the registers. Its MXCSR has been checked.
+    fn set_area(&mut self, area: Self::Area) -> Result {
+        let _ = area;
+        Err(Fault::Unhandleable)
+    }
+
+    /// Returns where the components are in such a copy.
+    fn layout(&self) -> Result<Layout> {
+        Err(Fault::Unhandleable)
+    }
+
     /// Reads the lowest `into.len()` bytes, at most 64, of vector register `number`, 0 to 31.
     fn vector(&self, number: u8, into: &mut [u8]) -> Result {
         let _ = (number, into);
@@ -83,6 +107,12 @@ pub(crate) trait Fpu {
     /// Writes the lowest `from.len()` bytes of vector register `number`.
     fn set_vector(&mut self, number: u8, from: &[u8], rest: Rest) -> Result {
         let _ = (number, from, rest);
+        Err(Fault::Unhandleable)
+    }
+
+    /// Returns opmask register `number`, 0 to 7.
+    fn opmask(&self, number: u8) -> Result<u64> {
+        let _ = number;
         Err(Fault::Unhandleable)
     }
 

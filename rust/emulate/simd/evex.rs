@@ -2,12 +2,12 @@
 
 //! Moves in EVEX encodings: those of 32 vector registers, of up to 64 bytes.
 //!
-//! Only without an opmask, which is how `memcpy` and spilled registers look. Under an opmask elements
-//! that are masked do not fault, which needs more than one translation.
+//! Those under an opmask are carried out in [`masked`].
 //!
 //! Source: Intel SDM volume 2, section 2.7 "Intel AVX-512 Encoding", and MOVUPS to VMOVDQU64.
 
 use super::{
+    masked,
     moves::{
         self,
         Half,
@@ -27,7 +27,10 @@ use crate::emulate::{
         Map,
         Rm, //
     },
-    fpu_state::Unit,
+    fpu_state::{
+        self,
+        Unit, //
+    },
     operand::Context,
     ops::{
         Access,
@@ -62,6 +65,30 @@ impl Known {
         Self {
             aligned: true,
             ..Self::new(kind, Size::Whole)
+        }
+    }
+
+    /// Whether it may be under the opmask that it names, zeroing or not: moves of whole vectors that do
+    /// not go around caches, and scalars. Memory is never zeroed.
+    fn can_be_masked(&self, insn: &Decoded) -> bool {
+        let non_temporal = matches!(insn.opcode, 0x2a | 0x2b | 0xe7);
+        let stores = self.kind == Move::Store && matches!(insn.rm, Rm::Memory(_));
+        let elements = match self.size {
+            Size::Whole => !non_temporal,
+            Size::Bytes(_) => matches!(insn.opcode, 0x10 | 0x11),
+            _ => false,
+        };
+        elements && insn.vector.mask != 0 && !(stores && insn.vector.zeroing)
+    }
+
+    /// Bytes of an element.
+    fn element(&self, insn: &Decoded) -> usize {
+        let wide = insn.vector.wide;
+        match (self.size, insn.opcode, Prefix::of(insn)) {
+            (Size::Bytes(bytes), ..) => bytes.into(),
+            (_, 0x6f | 0x7f, Prefix::F2) => 1 + usize::from(wide),
+            _ if wide => 8,
+            _ => 4,
         }
     }
 }
@@ -142,7 +169,7 @@ fn exists<O: Ops>(ops: &O, insn: &Decoded, known: &Known) -> bool {
     let merges = matches!(known.kind, Move::LoadHalf(_));
     length
         && !vector.broadcast
-        && !vector.zeroing
+        && (vector.mask == 0 && !vector.zeroing || known.can_be_masked(insn))
         && (merges || vector.no_register)
         && (!bytes || ops.has(Feature::Avx512Bw))
 }
@@ -151,12 +178,9 @@ fn exists<O: Ops>(ops: &O, insn: &Decoded, known: &Known) -> bool {
 ///
 /// # Errors
 ///
-/// [`Fault::Unhandleable`] for all but moves without a mask.
+/// [`Fault::Unhandleable`] for all but moves.
 pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let known = find(&cx.insn).ok_or(Fault::Unhandleable)?;
-    if cx.insn.vector.mask != 0 {
-        return Err(Fault::Unhandleable);
-    }
     if !exists(ops, &cx.insn, &known) {
         return Err(Exception::UNDEFINED.into());
     }
@@ -182,5 +206,10 @@ pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
             address.displacement = address.displacement.wrapping_mul(len as u64);
         }
     }
-    moves::run(ops, &cx, known.kind, &shape, len)
+    if cx.insn.vector.mask == 0 {
+        return moves::run(ops, &cx, known.kind, &shape, len);
+    }
+    fpu_state::check(ops, Unit::Avx512)?;
+    let element = known.element(&cx.insn);
+    masked::evex(ops, &cx, known.kind, len, element, known.aligned)
 }

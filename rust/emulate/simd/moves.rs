@@ -4,7 +4,7 @@
 //! and code that saves registers are made of.
 //!
 //! These need no processor to execute them, only registers as bytes. Moves between registers that
-//! merge, and those under an opmask, are not here.
+//! merge are not here; those under a mask are in [`masked`](super::masked).
 //!
 //! Source: AMD APM volumes 4 and 5; Intel SDM volume 2, MOVUPS to MOVQ and VMOVDQU8 to VMOVDQU64.
 
@@ -44,7 +44,7 @@ use crate::emulate::{
 };
 
 /// Bytes of the widest vector.
-const WIDEST: usize = 64;
+pub(super) const WIDEST: usize = 64;
 /// Bytes of a vector in legacy encodings.
 const LEGACY: usize = 16;
 
@@ -210,14 +210,14 @@ fn part(buffer: &mut [u8; WIDEST], len: usize) -> Result<&mut [u8]> {
 }
 
 /// Returns the number of the vector register in ModRM.reg.
-fn reg(insn: &Decoded) -> u8 {
+pub(super) fn reg(insn: &Decoded) -> u8 {
     let high = if insn.vector.reg_high { 16 } else { 0 };
     insn.reg().number() | high
 }
 
 /// Returns the number of the vector register in ModRM.rm, given its lower four bits. EVEX has the
 /// fifth in X.
-fn rm(insn: &Decoded, number: Gpr) -> u8 {
+pub(super) fn rm(insn: &Decoded, number: Gpr) -> u8 {
     let evex = insn.vector.encoding == Encoding::Evex;
     let high = evex && insn.prefixes.rex & REX_X != 0;
     number.number() | if high { 16 } else { 0 }

@@ -3,7 +3,10 @@
 //! A guest made of arrays.
 
 use crate::emulate::{
-    area,
+    area::{
+        self,
+        Layout, //
+    },
     ops::{
         Access,
         CacheControl,
@@ -122,6 +125,8 @@ pub(crate) struct Guest {
     #[cfg(target_arch = "x86_64")]
     pub(crate) native: Option<Rc<RefCell<Native>>>,
     pub(crate) pending: Option<Box<Vectors>>,
+    /// Where its processor has components.
+    pub(crate) layout: Layout,
     /// Whether the right to use ports is for the emulator to check.
     pub(crate) checks_ports: bool,
     /// Linear addresses that can be accessed; others page-fault.
@@ -179,6 +184,7 @@ impl Guest {
             #[cfg(target_arch = "x86_64")]
             native: None,
             pending: None,
+            layout: LAYOUT,
             checks_ports: false,
             mapped: 0..u64::MAX,
             code: BTreeMap::new(),
@@ -262,12 +268,6 @@ impl Guest {
             ));
         }
         None
-    }
-
-    /// The vector registers as XSAVE writes them.
-    fn area(&self) -> Result<Vec<u8>> {
-        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
-        Ok(vectors.as_area())
     }
 
     /// Changes the vector registers.
@@ -408,11 +408,27 @@ fn index(register: Control) -> usize {
 }
 
 impl Fpu for Guest {
+    type Area = Vec<u8>;
+
+    fn area(&self) -> Result<Vec<u8>> {
+        let vectors = self.state.vectors.as_ref().ok_or(Fault::Unhandleable)?;
+        Ok(vectors.as_area())
+    }
+    fn set_area(&mut self, area: Vec<u8>) -> Result {
+        self.state.vectors = Some(Box::new(Vectors::from_area(&area)));
+        Ok(())
+    }
+    fn layout(&self) -> Result<Layout> {
+        Ok(self.layout)
+    }
     fn vector(&self, number: u8, into: &mut [u8]) -> Result {
         area::vector(&self.area()?, &LAYOUT, number, into).ok_or(Fault::Unhandleable)
     }
     fn set_vector(&mut self, number: u8, from: &[u8], rest: Rest) -> Result {
         self.change(|area| area::set_vector(area, &LAYOUT, number, from, rest))
+    }
+    fn opmask(&self, number: u8) -> Result<u64> {
+        area::opmask(&self.area()?, &LAYOUT, number).ok_or(Fault::Unhandleable)
     }
     fn mmx(&self, number: u8) -> Result<u64> {
         let area = self.area()?;
@@ -541,6 +557,12 @@ impl Ops for Guest {
     fn translate_system(&mut self, linear: u64, len: usize, access: Access) -> Result<Self::Place> {
         self.note(Call::TranslateSystem(linear, len, access))?;
         Ok((linear, len, access))
+    }
+
+    fn part(&self, place: &Self::Place, from: usize, len: usize) -> Result<Self::Place> {
+        let &(linear, whole, access) = place;
+        assert!(len != 0 && from + len <= whole);
+        Ok((linear + from as u64, len, access))
     }
 
     fn read(&mut self, place: &Self::Place, into: &mut [u8]) -> Result {

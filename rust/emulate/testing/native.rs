@@ -242,6 +242,13 @@ fn exchange(signal: i32, context: *mut UContext) {
 const XMM: usize = 160;
 const PRESENT: usize = 512;
 
+/// Which components begin at a multiple of 64 in the compacted format.
+fn aligned() -> u64 {
+    // SAFETY: The leaf is there, as AVX is on.
+    let is = |part| unsafe { std::arch::x86_64::__cpuid_count(13, part).ecx >> 1 & 1 };
+    (2..32).fold(0, |bits, part| bits | u64::from(is(part)) << part)
+}
+
 /// Where the processor has the registers that have no fixed place, and which it has.
 fn layout() -> (Layout, u8) {
     // SAFETY: The leaf is there, as AVX is on.
@@ -252,8 +259,10 @@ fn layout() -> (Layout, u8) {
     let of_zmm = |part| if has_zmm { offset(part) } else { 0 };
     let layout = Layout {
         avx: offset(2),
+        opmask: of_zmm(5),
         zmm_high: of_zmm(6),
         zmm_16: of_zmm(7),
+        aligned: aligned(),
     };
     (layout, if has_zmm { 0xe7 } else { 7 })
 }
@@ -284,6 +293,10 @@ unsafe fn put(vectors: &Vectors, layout: &(Layout, u8), area: *mut u8) {
                 }
             }
         }
+        if layout.0.opmask != 0 {
+            let from = vectors.opmasks.as_ptr().cast();
+            std::ptr::copy_nonoverlapping(from, area.add(layout.0.opmask), 64);
+        }
         *area.add(PRESENT) |= layout.1;
     }
 }
@@ -307,6 +320,12 @@ unsafe fn take(vectors: &mut Vectors, layout: &(Layout, u8), area: *mut u8) {
                     std::ptr::copy_nonoverlapping(area.add(at), to.as_mut_ptr(), len);
                 }
             }
+        }
+        if layout.0.opmask != 0 && present & 0x20 != 0 {
+            let to = vectors.opmasks.as_mut_ptr().cast();
+            std::ptr::copy_nonoverlapping(area.add(layout.0.opmask), to, 64);
+        } else {
+            vectors.opmasks = [0; 8];
         }
         let fresh = Vectors::new();
         std::ptr::copy_nonoverlapping(fresh.legacy.as_ptr(), area, 160);
@@ -356,6 +375,11 @@ impl Native {
             first_descriptor: NEXT_DESCRIPTOR.fetch_add(DESCRIPTORS, Ordering::Relaxed),
             layout: layout(),
         }
+    }
+
+    /// Where the processor has components of its state.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout.0
     }
 
     /// The address of the first page, in which instructions are.

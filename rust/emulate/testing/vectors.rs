@@ -2,7 +2,10 @@
 
 //! The registers of the x87 and vector units.
 
-use crate::emulate::area::Layout;
+use crate::emulate::area::{
+    self,
+    Layout, //
+};
 
 /// Offset of MXCSR in the area of FXSAVE.
 const MXCSR: usize = 24;
@@ -12,12 +15,14 @@ const X87: usize = 32;
 /// Offset of XSTATE_BV.
 const PRESENT: usize = 512;
 /// Bytes of an area with everything.
-const AREA: usize = 2368;
+const AREA: usize = 2688;
 /// The layout of that area.
 pub(crate) const LAYOUT: Layout = Layout {
     avx: 576,
-    zmm_high: 832,
-    zmm_16: 1344,
+    opmask: 1088,
+    zmm_high: 1152,
+    zmm_16: 1664,
+    aligned: 0xc0,
 };
 
 /// Where in the area the parts of a vector register are: the first byte, the offset, the length.
@@ -39,6 +44,8 @@ pub(crate) struct Vectors {
     pub(crate) legacy: [u8; 160],
     /// Vector registers, whole.
     pub(crate) zmm: [[u8; 64]; 32],
+    /// Opmask registers.
+    pub(crate) opmasks: [u64; 8],
 }
 
 impl std::fmt::Debug for Vectors {
@@ -50,7 +57,7 @@ impl std::fmt::Debug for Vectors {
         for (n, zmm) in self.zmm.iter().enumerate() {
             writeln!(f, "zmm{n} {zmm:02x?}")?;
         }
-        Ok(())
+        writeln!(f, "k {:x?}", self.opmasks)
     }
 }
 
@@ -60,6 +67,7 @@ impl Vectors {
         let mut vectors = Self {
             legacy: [0; 160],
             zmm: [[0; 64]; 32],
+            opmasks: [0; 8],
         };
         vectors.reset_x87();
         vectors.set_mxcsr(0x1f80);
@@ -78,6 +86,11 @@ impl Vectors {
         self.legacy[MXCSR..MXCSR + 4].copy_from_slice(&value.to_le_bytes());
     }
 
+    /// Says which bits MXCSR can have.
+    pub(crate) fn set_mxcsr_mask(&mut self, mask: u32) {
+        self.legacy[MXCSR + 4..MXCSR + 8].copy_from_slice(&mask.to_le_bytes());
+    }
+
     /// Whether the next x87 instruction that waits raises #MF.
     pub(crate) fn has_pending_exception(&self) -> bool {
         self.legacy[2] & !self.legacy[0] & 0x3f != 0
@@ -92,12 +105,21 @@ impl Vectors {
                 area[at..at + len].copy_from_slice(&zmm[from..from + len]);
             }
         }
+        for (n, mask) in self.opmasks.iter().enumerate() {
+            let at = LAYOUT.opmask + 8 * n;
+            area[at..at + 8].copy_from_slice(&mask.to_le_bytes());
+        }
         area[PRESENT] = 0xe7;
         area
     }
 
-    /// The registers in an area in which all components are.
+    /// The registers in an area.
     pub(crate) fn from_area(area: &[u8]) -> Self {
+        assert_eq!(area[PRESENT + 1..PRESENT + 64], [0; 63]);
+        let mut area = area.to_vec();
+        for number in [0, 1, 2, 5, 6, 7] {
+            area::begin(&mut area, &LAYOUT, number).unwrap();
+        }
         assert_eq!(area[PRESENT], 0xe7);
         let mut vectors = Self::new();
         vectors.legacy.copy_from_slice(&area[..160]);
@@ -105,6 +127,10 @@ impl Vectors {
             for (from, at, len) in places(n) {
                 zmm[from..from + len].copy_from_slice(&area[at..at + len]);
             }
+        }
+        for (n, mask) in vectors.opmasks.iter_mut().enumerate() {
+            let at = LAYOUT.opmask + 8 * n;
+            *mask = u64::from_le_bytes(area[at..at + 8].try_into().unwrap());
         }
         vectors
     }
@@ -137,6 +163,9 @@ impl Vectors {
             if ours != theirs {
                 let _ = write!(text, "ZMM{n} {}, not {}; ", hex(ours), hex(theirs));
             }
+        }
+        if self.opmasks != other.opmasks {
+            let _ = write!(text, "K {:x?}, not {:x?}; ", self.opmasks, other.opmasks);
         }
         text
     }

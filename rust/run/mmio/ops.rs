@@ -599,6 +599,10 @@ impl<B: Backend> Ops for GuestOps<'_, '_, B> {
         self.translate_for(linear, len, access, false)
     }
 
+    fn part(&self, place: &Place, from: usize, len: usize) -> Result<Place> {
+        place.part(from, len).ok_or(Fault::Unhandleable)
+    }
+
     fn read(&mut self, place: &Place, into: &mut [u8]) -> Result {
         if let Some(data) = self.rules.data {
             // A monitor says what is read. What it has not sent reads as zero.

@@ -14,6 +14,7 @@ pub(super) fn has(raw: &CpuPolicy, asked: Feature) -> bool {
     raw.has(match asked {
         Feature::NullClearsBase => feature::NSCB,
         Feature::Adx => feature::ADX,
+        Feature::Avx2 => feature::AVX2,
         Feature::Avx512Bw => feature::AVX512BW,
         Feature::Avx512Vl => feature::AVX512VL,
         Feature::Bmi1 => feature::BMI1,
@@ -23,6 +24,7 @@ pub(super) fn has(raw: &CpuPolicy, asked: Feature) -> bool {
         Feature::Clwb => feature::CLWB,
         Feature::CmpXchg16b => feature::CX16,
         Feature::FsGsBase => feature::FSGSBASE,
+        Feature::FpuPointers => feature::RSTR_FP_ERR_PTRS,
         Feature::InvPcid => feature::INVPCID,
         Feature::Lzcnt => feature::ABM,
         Feature::Movbe => feature::MOVBE,
@@ -37,5 +39,7 @@ pub(super) fn has(raw: &CpuPolicy, asked: Feature) -> bool {
         Feature::Smap => feature::SMAP,
         Feature::Sse42 => feature::SSE4_2,
         Feature::WbNoInvd => feature::WBNOINVD,
+        Feature::XsaveC => feature::XSAVEC,
+        Feature::XsaveOpt => feature::XSAVEOPT,
     })
 }

@@ -2,7 +2,10 @@
 
 //! The guest's x87, MMX and vector registers, as the emulator sees them.
 
-use super::GuestOps;
+use super::{
+    GuestOps,
+    Place, //
+};
 use crate::emulate::area::{
     self,
     Layout, //
@@ -19,15 +22,23 @@ use crate::hw::{
     Backend,
     Vcpu as _, //
 };
+use crate::mm::access::Part;
+use crate::sys::alloc::{
+    KVec,
+    GFP_KERNEL, //
+};
 
 impl<B: Backend> GuestOps<'_, '_, B> {
     /// Where the processor keeps the vector registers that have no fixed place.
-    fn layout(&self) -> Layout {
+    fn places(&self) -> Layout {
         let policy = &self.running.policy;
         Layout {
             avx: policy.xsave_offset(2) as usize,
+            opmask: policy.xsave_offset(5) as usize,
             zmm_high: policy.xsave_offset(6) as usize,
             zmm_16: policy.xsave_offset(7) as usize,
+            // As the processor has it, whatever the guest is told.
+            aligned: self.running.hypervisor.policies.raw.xsave_aligned(),
         }
     }
 
@@ -41,15 +52,80 @@ impl<B: Backend> GuestOps<'_, '_, B> {
     }
 }
 
+impl Place {
+    /// The `len` bytes that begin `from` bytes after the start; `None` if there are not so many.
+    pub(super) fn part(&self, from: usize, len: usize) -> Option<Self> {
+        let end = from.checked_add(len)?;
+        let room = self.first.len.checked_add(self.second.len)?;
+        if len == 0 || end > room {
+            return None;
+        }
+        let first_len = self.first.len;
+        let head = Part {
+            gpa: self.first.gpa.wrapping_add(from as u64),
+            len: end.min(first_len).saturating_sub(from),
+        };
+        let skipped = from.saturating_sub(first_len);
+        let tail = Part {
+            gpa: self.second.gpa.wrapping_add(skipped as u64),
+            len: len.saturating_sub(head.len),
+        };
+        let none = Part { gpa: 0, len: 0 };
+        Some(match (head.len, tail.len) {
+            (0, _) => Self {
+                first: tail,
+                second: none,
+            },
+            (_, 0) => Self {
+                first: head,
+                second: none,
+            },
+            _ => Self {
+                first: head,
+                second: tail,
+            },
+        })
+    }
+}
+
 /// Registers are moved to and from memory. The kernel has no arithmetic for what a device says, and so there is none.
 impl<B: Backend> Fpu for GuestOps<'_, '_, B> {
+    type Area = KVec<u8>;
+
+    fn area(&self) -> Result<Self::Area> {
+        // A copy for one instruction. Without memory for it the instruction is started again.
+        let mut copy = KVec::new();
+        copy.extend_from_slice(self.running.hw.vector_registers(), GFP_KERNEL)
+            .map_err(|_| Fault::Retry)?;
+        Ok(copy)
+    }
+
+    fn set_area(&mut self, area: Self::Area) -> Result {
+        self.change(|registers| {
+            // What the processor could not load is put right by who keeps them.
+            for (to, from) in registers.iter_mut().zip(area.iter()) {
+                *to = *from;
+            }
+            Some(())
+        })
+    }
+
+    fn layout(&self) -> Result<Layout> {
+        Ok(self.places())
+    }
+
+    fn opmask(&self, number: u8) -> Result<u64> {
+        let area = self.running.hw.vector_registers();
+        area::opmask(area, &self.places(), number).ok_or(Fault::Unhandleable)
+    }
+
     fn vector(&self, number: u8, into: &mut [u8]) -> Result {
         let area = self.running.hw.vector_registers();
-        area::vector(area, &self.layout(), number, into).ok_or(Fault::Unhandleable)
+        area::vector(area, &self.places(), number, into).ok_or(Fault::Unhandleable)
     }
 
     fn set_vector(&mut self, number: u8, from: &[u8], rest: Rest) -> Result {
-        let layout = self.layout();
+        let layout = self.places();
         self.change(|area| area::set_vector(area, &layout, number, from, rest))
     }
 

@@ -15,6 +15,10 @@ pub(super) enum Pick {
     Any,
     /// Those of the x87 and vector units.
     Vector,
+    /// Moves under a mask.
+    Masked,
+    /// All registers, to and from memory.
+    State,
     /// Those of [`Bench::found`], one after the other.
     Found,
 }
@@ -154,6 +158,129 @@ impl Random {
 }
 
 impl Random {
+    /// A move under a mask.
+    fn masked(&mut self, code: CodeWidth) -> Vec<u8> {
+        let long = code == CodeWidth::Bits64;
+        let mut bytes = Vec::with_capacity(20);
+        let modrm = self.byte();
+        match self.below(8) {
+            0 | 1 => {
+                if self.below(8) != 0 {
+                    bytes.push(0x66);
+                }
+                if long && self.below(2) == 0 {
+                    bytes.push(0x40 + self.below(16) as u8);
+                }
+                bytes.extend([0x0f, 0xf7, modrm | 0xc0]);
+            }
+            2..=4 => {
+                let high = if long { self.byte() & 0xe0 } else { 0xe0 };
+                let w = if self.below(3) == 0 { 0x80 } else { 0 };
+                let map = if self.below(8) == 0 { 1 } else { 2 };
+                let opcode = match map {
+                    1 => 0xf7,
+                    _ => self.pick(&[0x2c, 0x2d, 0x2e, 0x2f, 0x8c, 0x8e]),
+                };
+                let vvvv = if map == 1 && self.below(4) != 0 {
+                    0x79
+                } else {
+                    self.byte() & 0x7c | 1
+                };
+                let vvvv = if long { vvvv } else { vvvv | 0x40 };
+                bytes.extend([0xc4, high | map, w | vvvv, opcode, modrm]);
+            }
+            _ => {
+                let high = if long { self.byte() & 0xf0 } else { 0xf0 };
+                let two = self.byte() & 0x83 | 0x7c;
+                let broadcast = if self.below(16) == 0 { 0x10 } else { 0 };
+                let zeroing = if self.below(3) == 0 { 0x80 } else { 0 };
+                let three = self.byte() & 0x67 | 8 | zeroing | broadcast;
+                let opcode = self.pick(&[
+                    0x10, 0x11, 0x28, 0x29, 0x6f, 0x6f, 0x7f, 0x7f, 0x12, 0x2b, 0xe7, 0x7e,
+                ]);
+                bytes.extend([0x62, high | 1, two, three, opcode, modrm]);
+            }
+        }
+        bytes.extend(self.next().to_le_bytes());
+        bytes.truncate(15);
+        bytes
+    }
+
+    /// An instruction that saves or restores all registers, with EBX or BX for its operand.
+    fn state(&mut self, code: CodeWidth) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(4);
+        if code == CodeWidth::Bits64 && self.below(2) == 0 {
+            bytes.push(self.pick(&[0x48, 0x48, 0x40]));
+        }
+        let (opcode, digit) = self.pick(&[
+            (0xae, 0),
+            (0xae, 1),
+            (0xae, 4),
+            (0xae, 5),
+            (0xae, 5),
+            (0xae, 6),
+            (0xc7, 4),
+        ]);
+        let rm = if code == CodeWidth::Bits16 { 7 } else { 3 };
+        bytes.extend([0x0f, opcode, digit << 3 | rm]);
+        bytes
+    }
+
+    /// What such an instruction finds in memory: registers, or something that is almost that.
+    fn saved_state(&mut self) -> Vec<u8> {
+        let mut area = self.vectors().as_area();
+        let all = xcr0() & 0xe7;
+        let any = self.next();
+        let present = self.pick(&[all, all, all & any, all & any, any]);
+        area[512..520].copy_from_slice(&present.to_le_bytes());
+        if self.below(3) == 0 {
+            let parts = self.pick(&[all, present & all | any & all, any]);
+            let compaction = parts | self.pick(&[1, 1, 1, 0]) << 63;
+            area[520..528].copy_from_slice(&compaction.to_le_bytes());
+        }
+        if self.below(6) == 0 {
+            area[528 + self.below(48)] = 1;
+        }
+        if self.below(8) == 0 {
+            area[24..28].copy_from_slice(&(self.next() as u32).to_le_bytes());
+        }
+        let any = self.byte();
+        area[28..32].fill(any);
+        for st in area[32..160].chunks_mut(16) {
+            st[10..].fill(any);
+        }
+        area
+    }
+
+    /// Sets everything up for an instruction of [`Random::state`].
+    fn aim_state(&mut self, recipe: &mut Recipe, window: u64, base: u64) {
+        let edge = self.pick(&[1, 1, 1, 1, 0, 2, 3]) * PAGE;
+        let before = self.below(2900) & !63;
+        let mut at = match edge {
+            0 => self.below(128) & !63,
+            _ => edge - before,
+        };
+        if self.below(16) == 0 {
+            at += self.pick(&[1, 2, 4, 8, 16, 32]);
+        }
+        let area = self.saved_state();
+        if at < 2 * PAGE {
+            let len = area.len().min(2 * PAGE - at);
+            recipe.puts.push((at, area[..len].to_vec()));
+        }
+        let at = if edge == 0 && self.below(2) == 0 {
+            (at as u64).wrapping_sub(512)
+        } else {
+            at as u64
+        };
+        recipe.gprs[RBX] = window.wrapping_add(at).wrapping_sub(base);
+        let all = xcr0() & 0xe7;
+        let any = self.next();
+        let asked = self.pick(&[all, all, all & any, any & !(xcr0() & !all)]);
+        recipe.gprs[RAX] = asked & 0xffff_ffff | any << 32;
+        recipe.gprs[2] = asked >> 32 | any << 32;
+    }
+
     /// An x87, MMX or vector instruction.
     fn vector(&mut self, code: CodeWidth) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(20);
@@ -253,6 +380,22 @@ impl Random {
                 }
             }
         }
+        for mask in &mut vectors.opmasks {
+            *mask = match self.below(4) {
+                0 => 0,
+                1 => 1 << self.below(64),
+                2 => self.next() << self.below(64) >> self.below(64),
+                _ => self.next(),
+            };
+        }
+        // None of the components is in its initial state.
+        vectors.opmasks[7] |= 1;
+        if xcr0() & 0xe0 != 0xe0 {
+            // What this processor does not have stays as it is.
+            vectors.opmasks = [0; 8];
+            vectors.zmm[16..].fill([0; 64]);
+            vectors.zmm.iter_mut().for_each(|zmm| zmm[32..].fill(0));
+        }
         for st in vectors.legacy[32..].chunks_mut(16) {
             st[..8].copy_from_slice(&(self.next() | 1 << 63).to_le_bytes());
             st[8..10].copy_from_slice(&(0x3ff0 + self.below(32) as u16).to_le_bytes());
@@ -280,7 +423,21 @@ impl Random {
             _ => 0x1f80,
         };
         vectors.set_mxcsr(mxcsr);
+        vectors.set_mxcsr_mask(mxcsr_mask());
         vectors
+    }
+}
+
+/// The bits that MXCSR has here.
+fn mxcsr_mask() -> u32 {
+    #[repr(align(16))]
+    struct Area([u8; 512]);
+    let mut area = Area([0; 512]);
+    // SAFETY: It is as long and as aligned as it must be.
+    unsafe { std::arch::x86_64::_fxsave64(area.0.as_mut_ptr()) };
+    match u32::from_le_bytes(area.0[28..32].try_into().unwrap()) {
+        0 => 0xffbf,
+        mask => mask,
     }
 }
 
@@ -302,6 +459,8 @@ impl Recipe {
         let bytes = match pick {
             Pick::Any => random.any(code),
             Pick::Vector => random.vector(code),
+            Pick::Masked => random.masked(code),
+            Pick::State => random.state(code),
             Pick::Found => bench.found[seed as usize % bench.found.len()].clone(),
         };
         let vectors = Some(Box::new(random.vectors()));
@@ -316,7 +475,16 @@ impl Recipe {
             puts: Vec::new(),
             vectors,
         };
-        recipe.aim(bench, &mut random);
+        if pick == Pick::State {
+            let native = bench.native.borrow();
+            let base = match code {
+                CodeWidth::Bits16 => native.code(),
+                _ => 0,
+            };
+            random.aim_state(&mut recipe, native.window(), base);
+        } else {
+            recipe.aim(bench, &mut random);
+        }
         recipe
     }
 
@@ -353,6 +521,9 @@ impl Recipe {
             self.gprs[RSI] = window.wrapping_add(random.place()) - base;
             self.gprs[RDI] = window.wrapping_add(random.place()) - base;
             self.gprs[RCX] = random.below(4) as u64;
+        }
+        if insn.map == Map::Of && insn.opcode == 0xf7 {
+            self.gprs[RDI] = window.wrapping_add(random.place()) - base;
         }
         // Selectors, where some are expected.
         if random.below(2) == 0 {

@@ -78,32 +78,52 @@ pub(super) fn after_fault(insn: &Decoded) -> bool {
     insn.is_legacy() && insn.map == Map::One && (frame || far || near && vendor() == Vendor::Intel)
 }
 
-/// Whether x87 registers may be MMX registers already when the instruction faults: a store, on Intel's processors.
-pub(super) fn mmx_after_fault(insn: &Decoded) -> bool {
-    vendor() == Vendor::Intel
-        && insn.is_legacy()
-        && insn.map == Map::Of
-        && matches!(insn.opcode, 0x7e | 0x7f | 0xe7)
+/// Whether an instruction that faults may have changed x87 and vector registers: stores to MMX state or flags of MXCSR,
+/// and XRSTOR what it had loaded before it found a wrong MXCSR.
+pub(super) fn units_after_fault(insn: &Decoded) -> bool {
+    match (insn.map, insn.opcode) {
+        (Map::Of, 0xae) => matches!(insn.digit(), 1 | 5),
+        (Map::Of, 0x7e | 0x7f | 0xe7 | 0xf7) => {
+            insn.prefixes.repeat == Repeat::None && !insn.prefixes.operand_size
+        }
+        (Map::Of3a, 0x1d) => true,
+        _ => false,
+    }
 }
 
-/// Whether Intel's processors may find another fault first of those that there are: far returns read the selector
-/// first, a stack may wrap at 4 GiB.
-pub(super) fn which_fault(insn: &Decoded, ours: u8, theirs: u8) -> bool {
+/// Whether the processor may raise something for memory where the emulator raises nothing, or what comes later: MASKMOVQ
+/// and MASKMOVDQU for bytes that they do not write, XRSTOR before it looks at the header, and outside 64-bit mode all that
+/// save or restore for registers that there are only there.
+///
+/// Intel's may also find another fault first of those that there are: far returns read the selector first, a stack may
+/// wrap at 4 GiB. And an x87 store with an exception that is not masked writes nothing there, and faults for nothing.
+pub(super) fn may_fault_first(recipe: &Recipe, insn: &Decoded, ours: u8, theirs: u8) -> bool {
     const DEBUG: u8 = 1;
     const STACK: u8 = 12;
+    const PROTECTION: u8 = 13;
     const PAGE: u8 = 14;
-    vendor() == Vendor::Intel
-        && match (insn.map, insn.opcode) {
-            (Map::One, 0xca | 0xcb | 0xcf) => ours != DEBUG && theirs != DEBUG,
-            (Map::One, 0xc8 | 0xc9) => (ours, theirs) == (STACK, PAGE),
-            _ => false,
-        }
+    const ALIGNMENT: u8 = 17;
+    let short = recipe.code != CodeWidth::Bits64;
+    let intel = vendor() == Vendor::Intel;
+    match (insn.map, insn.opcode) {
+        (Map::Of, 0xae | 0xc7) if short && (ours, theirs) == (DEBUG, PAGE) => true,
+        (Map::Of, 0xf7) => ours == DEBUG && matches!(theirs, PAGE | ALIGNMENT),
+        (Map::Of, 0xae) => insn.digit() == 5 && (ours, theirs) == (PROTECTION, PAGE),
+        (Map::One, 0xca | 0xcb | 0xcf) if intel => ours != DEBUG && theirs != DEBUG,
+        (Map::One, 0xc8 | 0xc9) if intel => (ours, theirs) == (STACK, PAGE),
+        (Map::One, 0xd9 | 0xdb | 0xdd | 0xdf) if intel => (ours, theirs) == (PAGE, DEBUG),
+        _ => false,
+    }
 }
 
-/// Whether processors differ in which part of memory faults: those with fast REP CMPSB, Intel's with every CMPS, and
-/// x87 environments.
+/// Whether processors differ in which part of memory faults: those with fast REP CMPSB, Intel's with every CMPS, x87
+/// environments, moves under a mask, and what saves or restores all registers.
 pub(super) fn order(insn: &Decoded) -> bool {
+    if insn.vector.mask != 0 {
+        return true;
+    }
     match (insn.map, insn.opcode) {
+        (Map::Of, 0xae | 0xc7 | 0xf7) | (Map::Of38, 0x2c..=0x2f | 0x8c | 0x8e) => true,
         (Map::One, 0xa6 | 0xa7) if vendor() == Vendor::Intel => true,
         (Map::One, 0xa6) => insn.prefixes.repeat == Repeat::F3,
         (Map::One, 0xd9 | 0xdd) => matches!(insn.digit(), 4 | 6),
