@@ -387,8 +387,8 @@ pub(crate) fn xrstor<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     ops.set_area(state.area)
 }
 
-/// Makes the copy what is in memory: components that are loaded, from `pieces` of the operand of which `place` begins at
-/// byte `start`, and those that are cleared.
+/// Makes the copy what is in memory: components that are loaded, from `pieces` of the operand of which `place` begins
+/// at byte `start`, and those that are cleared.
 fn restore<O: Ops>(
     ops: &mut O,
     state: &mut State<O>,

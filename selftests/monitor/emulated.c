@@ -267,6 +267,51 @@ static void swaps(void)
 	tap(worker_wait(&w, 0, 5000), "and the guest goes on");
 }
 
+/* Has another instruction of three bytes carried out in place of a write of this value; false if that fails. */
+static bool instead(uint64_t value, const char *code)
+{
+	vm_event_request_t event;
+
+	worker_begin(&w, 0, OP_WRITE64, PAGE, value, 0);
+	if (!monitor_wait(&m, &event, 5000))
+		return false;
+	answer_with(&event, code);
+	return worker_wait(&w, 0, 5000);
+}
+
+/* FXSAVE, FXRSTOR and a debug register, in 64-bit mode. */
+static void saves(void)
+{
+	static struct saved_state state;
+	uint16_t *control = (uint16_t *)page();
+	HVM_SAVE_TYPE(CPU) * cpu;
+
+	domain_pause(fd, w.domain);
+	domain_save(fd, w.domain, &state);
+	cpu = saved_record(&state, HVM_SAVE_CODE(CPU));
+	if (!cpu)
+		tap_bail("no registers");
+	/* OSFXSR. */
+	cpu->cr4 |= 1 << 9;
+	tap_equal(domain_load(fd, w.domain, &state), 0, "a guest that has FXSAVE on");
+	domain_unpause(fd, w.domain);
+	give(XENMEM_access_r);
+	memset(page(), 0x5a, PAGE_SIZE);
+	tap(instead(0, "\x0f\xae\x03") && *control == 0x37f && page()[6] == 0x1f80,
+	    "FXSAVE in place of a write");
+	tap(page()[104] == 0x5a5a5a5a && page()[128] == 0x5a5a5a5a, "leaves alone what is not its own");
+	*control = 0x27f;
+	/* XMM3. */
+	page()[52] = 0x11223344;
+	tap(instead(0, "\x0f\xae\x0b"), "FXRSTOR in place of a write");
+	memset(page(), 0, 512);
+	tap(instead(0, "\x0f\xae\x03") && *control == 0x27f && page()[52] == 0x11223344,
+	    "restores what was there");
+	tap(instead(0x12345678, "\x0f\x23\xc0") && instead(0, "\x0f\x21\xc0") &&
+	    w.cmd[0]->result == 0x12345678, "a debug register is written and read");
+	give(XENMEM_access_rwx);
+}
+
 /* Page tables that may be read only: their walks are reported, or not, and the access itself is in either case. */
 static void walks(void)
 {
@@ -303,6 +348,7 @@ static void walks(void)
 	monitor_answer(&m, &event, 0);
 	tap(worker_wait(&w, 0, 5000) && *page() == 4, "then it does");
 	swaps();
+	saves();
 	/* What leaves the guest does so in software too. */
 	tap_equal(worker_do(&w, 0, OP_IN8, 0x1234, 0, 0), 0xff, "E-5 a port is read");
 	tap(worker_do(&w, 0, OP_OUT8, 0x1234, 1, 0) != WORKER_LOST, "and written");

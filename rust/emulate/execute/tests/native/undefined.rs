@@ -91,9 +91,9 @@ pub(super) fn units_after_fault(insn: &Decoded) -> bool {
     }
 }
 
-/// Whether the processor may raise something for memory where the emulator raises nothing, or what comes later: MASKMOVQ
-/// and MASKMOVDQU for bytes that they do not write, XRSTOR before it looks at the header, and outside 64-bit mode all that
-/// save or restore for registers that there are only there.
+/// Whether the processor may raise something for memory where the emulator raises nothing, or what comes later:
+/// MASKMOVQ and MASKMOVDQU for bytes that they do not write, XRSTOR before it looks at the header, and outside 64-bit
+/// mode all that save or restore for registers that there are only there.
 ///
 /// Intel's may also find another fault first of those that there are: far returns read the selector first, a stack may
 /// wrap at 4 GiB. And an x87 store with an exception that is not masked writes nothing there, and faults for nothing.
