@@ -95,7 +95,7 @@ pub(super) fn units_after_fault(insn: &Decoded) -> bool {
 /// MASKMOVQ and MASKMOVDQU for bytes that they do not write, XRSTOR before it looks at the header, and outside 64-bit
 /// mode all that save or restore for registers that there are only there.
 ///
-/// Intel's may also find another fault first of those that there are: far returns read the selector first, a stack may
+/// Intel's may also find another fault first of those that there are: far returns read the selector first, a segment may
 /// wrap at 4 GiB. And an x87 store with an exception that is not masked writes nothing there, and faults for nothing.
 pub(super) fn may_fault_first(recipe: &Recipe, insn: &Decoded, ours: u8, theirs: u8) -> bool {
     const DEBUG: u8 = 1;
@@ -110,9 +110,8 @@ pub(super) fn may_fault_first(recipe: &Recipe, insn: &Decoded, ours: u8, theirs:
         (Map::Of, 0xf7) => ours == DEBUG && matches!(theirs, PAGE | ALIGNMENT),
         (Map::Of, 0xae) => insn.digit() == 5 && (ours, theirs) == (PROTECTION, PAGE),
         (Map::One, 0xca | 0xcb | 0xcf) if intel => ours != DEBUG && theirs != DEBUG,
-        (Map::One, 0xc8 | 0xc9) if intel => (ours, theirs) == (STACK, PAGE),
-        (Map::One, 0xd9 | 0xdb | 0xdd | 0xdf) if intel => (ours, theirs) == (PAGE, DEBUG),
-        _ => false,
+        (Map::One, 0xd9 | 0xdb | 0xdd | 0xdf) if intel && theirs == DEBUG => ours != DEBUG,
+        _ => intel && short && matches!(ours, STACK | PROTECTION) && theirs == PAGE,
     }
 }
 
@@ -147,6 +146,10 @@ pub(super) fn result(insn: &Decoded, recipe: &Recipe) -> Result {
         _ => Result::Memory,
     };
     match (insn.map, insn.opcode) {
+        // Intel's processors count with the stack's size before or after the return to other code.
+        (Map::One, 0xca) if recipe.code == CodeWidth::Bits16 && vendor() == Vendor::Intel => {
+            Result::Register(RSP)
+        }
         // A word shifted by more bits than it has.
         (Map::Of, 0xa4 | 0xa5 | 0xac | 0xad) if insn.operand_size == Width::Word => {
             let count = match insn.opcode & 1 {
