@@ -299,7 +299,8 @@ static void saves(void)
 	memset(page(), 0x5a, PAGE_SIZE);
 	tap(instead(0, "\x0f\xae\x03") && *control == 0x37f && page()[6] == 0x1f80,
 	    "FXSAVE in place of a write");
-	tap(page()[104] == 0x5a5a5a5a && page()[128] == 0x5a5a5a5a, "leaves alone what is not its own");
+	tap(page()[104] == 0x5a5a5a5a && page()[128] == 0x5a5a5a5a,
+	    "leaves alone what is not its own");
 	*control = 0x27f;
 	/* XMM3. */
 	page()[52] = 0x11223344;

@@ -95,8 +95,9 @@ pub(super) fn units_after_fault(insn: &Decoded) -> bool {
 /// MASKMOVQ and MASKMOVDQU for bytes that they do not write, XRSTOR before it looks at the header, and outside 64-bit
 /// mode all that save or restore for registers that there are only there.
 ///
-/// Intel's may also find another fault first of those that there are: far returns read the selector first, a segment may
-/// wrap at 4 GiB. And an x87 store with an exception that is not masked writes nothing there, and faults for nothing.
+/// Intel's may also find another fault first of those that there are: far returns read the selector first, a segment
+/// may wrap at 4 GiB. And an x87 store with an exception that is not masked writes nothing there, and faults for
+/// nothing.
 pub(super) fn may_fault_first(recipe: &Recipe, insn: &Decoded, ours: u8, theirs: u8) -> bool {
     const DEBUG: u8 = 1;
     const STACK: u8 = 12;
