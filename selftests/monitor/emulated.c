@@ -424,7 +424,8 @@ int main(void)
 	monitor_end(&m);
 	walks();
 	tap_equal(monitor_end(&m), 0, "the monitor ends");
-	tap(worker_do(&w, 0, OP_READ64, PAGE, 0, 0) == 4, "and the guest lives on");
+	*(uint64_t *)page() = 7;
+	tap(worker_do(&w, 0, OP_READ64, PAGE, 0, 0) == 7, "and the guest lives on");
 	lacks();
 	halts();
 	tap_equal(worker_end(&w), 0, "the guest ends");
