@@ -47,7 +47,7 @@ cache_dir() {
 	elif [ -n "${HOME:-}" ]; then
 		printf '%s/.cache/oxen\n' "${HOME%/}"
 	else
-		die "no HOME in the environment: set OXEN_CACHE to a folder for the cache (8 GB)"
+		die "no HOME in the environment: set OXEN_CACHE to a folder for the cache (6 GB)"
 	fi
 }
 

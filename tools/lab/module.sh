@@ -46,21 +46,6 @@ build_module() {
 		"$@" modules
 }
 
-# Sees to it that cargo has the sources of what the tools are built from: a later build needs no network.
-need_crates() {
-	need_root
-	local done log=$BUILD/crates.log
-	done=$BUILD/.crates-$(key_of "$CACHE" "$(cat "$CHECKOUT/tools/Cargo.lock")")
-	[ ! -e "$done" ] || return 0
-	make_build_dir
-	need_space "$BUILD" 2500 "what is built in the checkout" "free some, or move the checkout to another disk"
-	must_step "fetch what the tools are built from" "fetching crates" "$log" \
-		in_checkout --chdir "$CHECKOUT/tools" -- cargo fetch --locked
-	rm -f "$BUILD"/.crates-*
-	: >"$done"
-	chown "$(owner_ids)" "$log" "$done"
-}
-
 # Builds the userspace tools as static programs, so that they run in any root and on any host, and puts
 # the `oxen` command at build/bin/oxen.
 build_tools() {

@@ -252,6 +252,7 @@ run_tests() {
 	fi
 	! machine_wanted || run_machine_suites "$flavour"
 
+	[ -n "${ONLY:-}" ] || keep_crates
 	in_checkout -- "$LAB/collect.py" "$TEST/summary" "${SUITES[@]}" >&2 || failed=1
 	say "tests took $(elapsed $((SECONDS - start))); the logs are in build/test"
 	return "$failed"
