@@ -33,11 +33,19 @@ fresh=$("$here/lp" core 0)
 "$here/lp" prepare slow "$work/slow" && oxen livepatch upload slow "$work/slow"
 "$here/lp" act slow apply >"$work/slow.said" &
 slow=$!
-in_hook() { grep -q '^State:[[:space:]]*D' "/proc/$slow/status"; }
+in_hook() { grep -q '^State:[[:space:]]*D' "/proc/$slow/status" 2>/dev/null; }
 wait_until 10 in_hook
 tries=0 unloaded=0
 while in_hook && [ "$tries" -lt 5 ]; do
-	if rmmod oxen 2>"$work/refusal"; then unloaded=$((unloaded + 1)); fi
+	if ! rmmod oxen 2>"$work/refused"; then
+		mv "$work/refused" "$work/refusal"
+	elif in_hook; then
+		unloaded=$((unloaded + 1))
+	else
+		# The action has ended before rmmod came to it: as it was, for what follows.
+		insmod "$module" && oxen livepatch upload slow "$work/slow" && "$here/lp" act slow apply >"$work/again"
+		break
+	fi
 	tries=$((tries + 1))
 done
 wait "$slow"
