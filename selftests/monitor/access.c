@@ -5,25 +5,9 @@
  */
 
 #include "ioreq.h"
-#include "monitor.h"
+#include "watched.h"
 
-static int fd;
-static struct worker w;
 static struct monitor m;
-
-#define PAGE_GFN (WORKER_DATA_GFN + 4)
-#define PAGE (PAGE_GFN * PAGE_SIZE)
-
-static uint32_t *page(void)
-{
-	return (uint32_t *)(w.data + 4 * PAGE_SIZE);
-}
-
-static void give(uint8_t access)
-{
-	if (access_set(fd, w.domain, access, PAGE_GFN, 1))
-		tap_bail("cannot set rights");
-}
 
 /* What a read, a write and both at once are to give: the event's flags, or 0 for none. */
 struct expected {

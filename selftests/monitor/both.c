@@ -4,40 +4,13 @@
  * may not do, and carried out whole: it neither repeats itself unseen nor writes a part.
  */
 
-#include "monitor.h"
+#include "any.h"
 
-static int fd;
-static struct worker w;
 static struct monitor m;
 
-#define PAGE_GFN (WORKER_DATA_GFN + 4)
-#define PAGE (PAGE_GFN * PAGE_SIZE)
-/* Instructions that are put there, 32 bytes each. */
-#define SLOTS 15
 #define R MEM_ACCESS_R
 #define W MEM_ACCESS_W
 
-/*
- * Waits for a command, loads the registers RSI, RDI, RAX, RBX, RCX, RDX and RSP from it, and jumps to an instruction
- * that is followed by a jump back.
- */
-__asm__("	.section .rodata\n	.balign 16\nany64:\n"
-	"1:	pause\n	cmpl $0, (%rbp)\n	je 1b\n"
-	"	mov 8(%rbp), %rsi\n	mov 16(%rbp), %rdi\n	mov 24(%rbp), %rax\n"
-	"	mov 32(%rbp), %rbx\n	mov 40(%rbp), %rcx\n	mov 48(%rbp), %rdx\n"
-	"	mov 4(%rbp), %esp\n	mov 56(%rbp), %r8\n	lea 2f(%rip), %r9\n	jmp *%r8\n"
-	"2:	mov %rax, 56(%rbp)\n	incl 64(%rbp)\n	movl $0, (%rbp)\n	jmp 1b\n"
-	"any64_end:\n	.text\n");
-
-extern const uint8_t any64[], any64_end[];
-
-struct insn {
-	const char *name;
-	unsigned int len;
-	const char *bytes;
-};
-
-#define INSN(name, bytes) ((struct insn){ name, sizeof(bytes) - 1, bytes })
 #define MOVSB INSN("a copy", "\xa4")
 #define PUSH INSN("a push of memory", "\xff\x36")
 #define POP INSN("a pop to memory", "\x8f\x07")
@@ -49,41 +22,12 @@ struct insn {
 #define MOV INSN("a write", "\x89\x06")
 #define LOAD INSN("a read", "\x8b\x06")
 
-struct registers {
-	uint64_t rsi, rdi, rax, rbx, rcx, rdx;
-	uint32_t rsp;
-};
-
-static uint8_t *data(uint64_t address)
-{
-	return w.data + (address - DATA(0));
-}
-
-static void give(uint8_t access)
-{
-	if (access_set(fd, w.domain, access, PAGE_GFN, 1))
-		tap_bail("cannot set rights");
-}
-
+/* Has a vCPU begin an instruction, each at a place of its own. */
 static void begin(unsigned int vcpu, struct insn insn, struct registers regs)
 {
 	static unsigned int next;
-	struct worker_cmd *cmd = w.cmd[vcpu];
-	unsigned int at = SLOTS * PAGE_SIZE + (next++ % (PAGE_SIZE / 32)) * 32;
 
-	memcpy(w.data + at, insn.bytes, insn.len);
-	/* jmp *%r9 */
-	memcpy(w.data + at + insn.len, "\x41\xff\xe1", 3);
-	cmd->a[0] = regs.rsi;
-	cmd->a[1] = regs.rdi;
-	cmd->a[2] = regs.rax;
-	cmd->a[3] = regs.rbx;
-	cmd->a[4] = regs.rcx;
-	cmd->a[5] = regs.rdx;
-	cmd->op = regs.rsp;
-	cmd->result = DATA(at);
-	__sync_synchronize();
-	cmd->go = 1;
+	any_begin(vcpu, any_put(next++ % ANY_PLACES, insn), regs);
 }
 
 static void answer(const vm_event_request_t *event, uint32_t flags)
@@ -326,17 +270,9 @@ static void relaxed(void)
 
 int main(void)
 {
-	long rc;
-
 	tap_plan(0);
 	fd = xen_open("privcmd");
-	rc = worker_make(&w, fd, 2, 64);
-	if (!rc)
-		rc = domain_code(fd, w.domain, any64, any64_end - any64, 0);
-	if (!rc)
-		rc = domain_unpause(fd, w.domain);
-	if (rc)
-		tap_bail("cannot make a guest: %ld", rc);
+	any_start(2);
 	monitor_start(&m, &w);
 	two_accesses();
 	both_at_once();

@@ -12,16 +12,11 @@
 #include <sched.h>
 
 #include "ioreq.h"
-#include "monitor.h"
+#include "watched.h"
 #include <oxen/monitor.h>
 
-#define PAGE_GFN (WORKER_DATA_GFN + 4)
-#define PAGE (PAGE_GFN * PAGE_SIZE)
 #define EVENTS 400U
 #define STORES 50000U
-
-static int fd;
-static struct worker w;
 
 static uint64_t rdtsc(void)
 {

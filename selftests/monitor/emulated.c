@@ -7,26 +7,11 @@
 #include <cpuid.h>
 
 #include "ioreq.h"
-#include "monitor.h"
+#include "watched.h"
 
-static int fd;
-static struct worker w;
 static struct monitor m;
 
-#define PAGE_GFN (WORKER_DATA_GFN + 4)
-#define PAGE (PAGE_GFN * PAGE_SIZE)
 #define MMIO 0xf0000000UL
-
-static uint32_t *page(void)
-{
-	return (uint32_t *)(w.data + 4 * PAGE_SIZE);
-}
-
-static void give(uint8_t access)
-{
-	if (access_set(fd, w.domain, access, PAGE_GFN, 1))
-		tap_bail("cannot set rights");
-}
 
 /* Has an instruction emulated that violates rights, with these flags; true if there was one event and it ended. */
 static bool emulated(uint32_t op, uint64_t a, uint64_t b, uint64_t c, uint32_t flags,

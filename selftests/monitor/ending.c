@@ -7,28 +7,13 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "monitor.h"
+#include "watched.h"
 #include <oxen/monitor.h>
 
-static int fd;
-static struct worker w;
 static struct monitor m;
 
-#define PAGE_GFN (WORKER_DATA_GFN + 4)
-#define PAGE (PAGE_GFN * PAGE_SIZE)
 /* Where a guest finds a field of its monitor's ring. */
 #define IN_RING(field) (RING_GFN * PAGE_SIZE + offsetof(test_event_sring_t, field))
-
-static uint32_t *page(void)
-{
-	return (uint32_t *)(w.data + 4 * PAGE_SIZE);
-}
-
-static void give(uint8_t access)
-{
-	if (access_set(fd, w.domain, access, PAGE_GFN, 1))
-		tap_bail("cannot set rights");
-}
 
 static void refused(void)
 {

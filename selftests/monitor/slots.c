@@ -2,35 +2,19 @@
 /* E-10: proves that events pass through slots, a page and an event channel for each vCPU, as through a ring. */
 
 #include "ioreq.h"
-#include "monitor.h"
+#include "watched.h"
 #include <oxen/monitor.h>
 #include <time.h>
-
-static int fd;
-static struct worker w;
 
 #define VCPUS 2
 /* Events of a monitor that looks. */
 #define LOOKS 200U
-#define PAGE_GFN (WORKER_DATA_GFN + 4)
-#define PAGE (PAGE_GFN * PAGE_SIZE)
 
 struct slots {
 	struct oxen_monitor_slot *slot[VCPUS];
 	int evtchn;
 	long port[VCPUS];
 };
-
-static uint32_t *page(void)
-{
-	return (uint32_t *)(w.data + 4 * PAGE_SIZE);
-}
-
-static void give(uint8_t access)
-{
-	if (access_set(fd, w.domain, access, PAGE_GFN, 1))
-		tap_bail("cannot set rights");
-}
 
 static long slots_op(uint32_t op)
 {
