@@ -26,6 +26,7 @@ mod io;
 mod mmio;
 mod monitor;
 mod msr;
+mod replay;
 mod schedule;
 mod section;
 pub(crate) mod start;
@@ -73,6 +74,7 @@ use crate::sys::{
 use crate::trace;
 use crate::vlapic;
 use crate::vm_event::Want;
+use replay::Replayer;
 use schedule::Hook;
 
 /// What a vCPU's thread is made with.
@@ -97,6 +99,12 @@ pub(crate) fn spawn<B: Backend>(domain: Arc<Domain>, id: u32) -> Result<Thread> 
     )
 }
 
+/// The hardware's part of a vCPU.
+struct Hardware<B: Backend> {
+    vcpu: B::Vcpu,
+    replayer: Option<Replayer<B>>,
+}
+
 /// A vCPU while its thread has its state.
 struct Running<'a, B: Backend> {
     hypervisor: &'static Hypervisor,
@@ -108,6 +116,8 @@ struct Running<'a, B: Backend> {
     walks: bool,
     owned: &'a mut Owned,
     hw: &'a mut B::Vcpu,
+    /// What executes instructions in the guest's place, once one had to be.
+    replayer: &'a mut Option<Replayer<B>>,
     policy: Arc<CpuPolicy>,
     view: DomainView,
     upcall: Upcall,
@@ -182,7 +192,7 @@ impl<B: Backend> thread::Run for VcpuThread<B> {
 
 /// A vCPU's life, from its thread's first run to its last. Inside the gate before and after.
 #[inline(always)]
-fn live<B: Backend>(hook: &Hook<'_>, hypervisor: &'static Hypervisor, hw: &mut B::Vcpu) {
+fn live<B: Backend>(hook: &Hook<'_>, hypervisor: &'static Hypervisor, hw: &mut Hardware<B>) {
     let (domain, vcpu) = (hook.domain, hook.vcpu);
     let seat = &vcpu.seat;
     let mut generation = 0;
@@ -237,9 +247,12 @@ fn new_hw<B: Backend>(
     domain: &Arc<Domain>,
     vcpu: &Vcpu,
     hypervisor: &'static Hypervisor,
-) -> Option<B::Vcpu> {
+) -> Option<Hardware<B>> {
     match B::Vcpu::new(domain.p2m.root()) {
-        Ok(hw) => Some(hw),
+        Ok(vcpu) => Some(Hardware {
+            vcpu,
+            replayer: None,
+        }),
         Err(errno) => {
             domain.crash(
                 hypervisor,
@@ -252,7 +265,7 @@ fn new_hw<B: Backend>(
 
 /// Frees it.
 #[inline(never)]
-fn drop_hw<B: Backend>(hw: B::Vcpu) {
+fn drop_hw<B: Backend>(hw: Hardware<B>) {
     drop(hw);
 }
 
@@ -331,11 +344,12 @@ impl<'a, B: Backend> Running<'a, B> {
         hook: &'a Hook<'a>,
         hypervisor: &'static Hypervisor,
         owned: &'a mut Owned,
-        hw: &'a mut B::Vcpu,
+        hw: &'a mut Hardware<B>,
         generation: &'a mut u64,
         entered: &mut bool,
     ) -> Self {
         let (domain, vcpu) = (hook.domain, hook.vcpu);
+        let Hardware { vcpu: hw, replayer } = hw;
         if !core::mem::replace(entered, true) {
             trace::first_entry(|| trace::FirstEntry {
                 domid: domain.id().into(),
@@ -365,6 +379,7 @@ impl<'a, B: Backend> Running<'a, B> {
             walks: domain.walks(),
             owned,
             hw,
+            replayer,
             policy: domain.policy(),
             view: domain.view(),
             upcall,

@@ -14,6 +14,12 @@ use super::ops::Rest;
 const STATUS: usize = 2;
 /// Offset of the x87 tags, one bit for each register.
 const TAGS: usize = 4;
+/// Offset of the last instruction's opcode, two bytes.
+const OPCODE: usize = 6;
+/// Offset of its address, eight bytes.
+const CODE: usize = 8;
+/// Offset of the address of its operand, eight bytes.
+const DATA: usize = 16;
 /// Offset of MXCSR.
 const MXCSR: usize = 24;
 /// Offset of the bits that MXCSR can have; 0 if all that every processor has.
@@ -100,6 +106,38 @@ impl Layout {
             ZMM_HIGH => (self.zmm_high, 512),
             _ => (self.zmm_16, 1024),
         }
+    }
+}
+
+/// What an x87 instruction leaves besides its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pointers {
+    /// The low three bits of its first byte, and its second byte below them.
+    pub(crate) opcode: u16,
+    /// Its address.
+    pub(crate) code: u64,
+    /// The address of its memory operand.
+    pub(crate) data: u64,
+}
+
+impl Pointers {
+    /// Puts these where an instruction at `code` has left its own, and where its operand at `data` is named. Processors
+    /// differ in when they leave any.
+    pub(crate) fn replace(&self, area: &mut [u8], code: u64, data: u64) -> Option<()> {
+        let (_, pointers) = area.get_mut(..DATA + 8)?.split_at_mut(OPCODE);
+        let (opcode, pointers) = pointers.split_first_chunk_mut::<{ CODE - OPCODE }>()?;
+        let (at, pointers) = pointers.split_first_chunk_mut::<{ DATA - CODE }>()?;
+        let operand = pointers.first_chunk_mut::<8>()?;
+        if u64::from_le_bytes(*at) == code {
+            *at = self.code.to_le_bytes();
+            if u16::from_le_bytes(*opcode) != 0 {
+                *opcode = self.opcode.to_le_bytes();
+            }
+        }
+        if u64::from_le_bytes(*operand) == data {
+            *operand = self.data.to_le_bytes();
+        }
+        Some(())
     }
 }
 

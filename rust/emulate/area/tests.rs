@@ -87,3 +87,35 @@ fn what_is_not_there_is_refused() {
         let _ = (mmx(&area, 7), mxcsr(&area), has_pending_exception(&area));
     }
 }
+
+#[test]
+fn e_7_a_replay_leaves_the_guests_pointers() {
+    let guests = Pointers {
+        opcode: 0x1dd,
+        code: 0xffff_8000_1234_5678,
+        data: 0x7fff_0000_1000,
+    };
+    let left = |opcode: u16, code: u64, data: u64| {
+        let mut area = fresh();
+        area[OPCODE..CODE].copy_from_slice(&opcode.to_le_bytes());
+        area[CODE..DATA].copy_from_slice(&code.to_le_bytes());
+        area[DATA..MXCSR].copy_from_slice(&data.to_le_bytes());
+        area
+    };
+    let replaced = |mut area: Vec<u8>| {
+        guests.replace(&mut area, 0x1000, 0x2000).unwrap();
+        area
+    };
+    assert!(replaced(left(3, 0x1000, 0x2000)) == left(0x1dd, guests.code, guests.data));
+    // A processor that notes no opcode; an instruction without an operand; one that is no computation.
+    assert!(replaced(left(0, 0x1000, 0x2000)) == left(0, guests.code, guests.data));
+    assert!(replaced(left(3, 0x1000, 5)) == left(0x1dd, guests.code, 5));
+    assert!(replaced(left(3, 0x1234, 0x5678)) == left(3, 0x1234, 0x5678));
+    for len in 0..MXCSR {
+        let mut area = left(3, 0x1000, 0x2000);
+        area.truncate(len);
+        let before = area.clone();
+        assert_eq!(guests.replace(&mut area, 0x1000, 0x2000), None);
+        assert!(area == before);
+    }
+}

@@ -57,6 +57,9 @@ pub(crate) struct Replay {
     /// Offset of the guest's memory operand, or 0: what an x87 instruction leaves as the data
     /// pointer.
     pub(crate) data_offset: u64,
+    /// The low three bits of the guest's first opcode byte, and its ModRM byte below them: what an
+    /// x87 instruction leaves as its opcode.
+    pub(crate) opcode: u16,
     /// Whether it is an x87 instruction that leaves pointers: the processor will have noted those of
     /// the replayed instruction, and the implementation has to put the guest's in their place.
     pub(crate) leaves_pointers: bool,

@@ -153,6 +153,7 @@ impl Replayed {
             buffer: Buffer([0; BUFFER_LEN]),
             buffer_len: 0,
             data_offset: 0,
+            opcode: 0,
             leaves_pointers: false,
         }
     }
@@ -217,6 +218,7 @@ pub(crate) fn run<O: Ops>(
             Rm::Memory(address) => address.offset(ops, cx.next_rip(ops), 0),
             _ => 0,
         },
+        opcode: u16::from(cx.insn.opcode & 7) << 8 | u16::from(cx.insn.modrm.0),
         leaves_pointers: cx.insn.map == Map::One,
         ..code.blank()
     };

@@ -15,6 +15,7 @@ use crate::emulate::ops::{
     Fault,
     Fpu,
     Ops,
+    Replay,
     Rest,
     Result, //
 };
@@ -88,7 +89,7 @@ impl Place {
     }
 }
 
-/// Registers are moved to and from memory. The kernel has no arithmetic for what a device says, and so there is none.
+/// Registers are moved to and from memory here; all else another processor does (`replay.rs`).
 impl<B: Backend> Fpu for GuestOps<'_, '_, B> {
     type Area = KVec<u8>;
 
@@ -155,5 +156,19 @@ impl<B: Backend> Fpu for GuestOps<'_, '_, B> {
             return Err(Exception::protection(self.mode()).into());
         }
         self.change(|area| area::set_mxcsr(area, value))
+    }
+
+    fn replay(&mut self, replay: &mut Replay) -> Result {
+        self.may_change()?;
+        match self.running.replay(replay) {
+            Err(Fault::Exception(exception)) if exception.vector == 13 => {
+                Err(Exception::protection(self.mode()).into())
+            }
+            done => done,
+        }
+    }
+
+    fn commit_replay(&mut self) {
+        self.running.commit_replay();
     }
 }
