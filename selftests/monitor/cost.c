@@ -10,6 +10,7 @@
  */
 
 #include <sched.h>
+#include <time.h>
 
 #include "ioreq.h"
 #include "watched.h"
@@ -33,11 +34,20 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Tells the least and the middle time between two events of a loop in the guest. */
-static void tell(const char *what, uint64_t *times, unsigned int count)
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+/* Tells the least and the middle time between two events of a loop in the guest, and how many there were in a second. */
+static void tell(const char *what, uint64_t *times, unsigned int count, uint64_t ns)
 {
 	unsigned int i;
 
+	tap_note("%s: %llu events a second", what, (count - 1) * 1000000000ULL / (ns ? ns : 1));
 	for (i = 0; i + 1 < count; i++)
 		times[i] = times[i + 1] - times[i];
 	qsort(times, count - 1, sizeof(*times), by_number);
@@ -51,6 +61,7 @@ static bool by_ring(void)
 	static uint64_t times[EVENTS];
 	vm_event_request_t event;
 	struct monitor m;
+	uint64_t began = 0;
 	unsigned int i;
 
 	monitor_start(&m, &w);
@@ -58,11 +69,13 @@ static bool by_ring(void)
 	worker_begin(&w, 0, OP_READ32_LOOP, PAGE, 0, EVENTS);
 	for (i = 0; i < EVENTS && monitor_wait(&m, &event, 5000); i++) {
 		times[i] = rdtsc();
+		if (!i)
+			began = now_ns();
 		monitor_answer(&m, &event, VM_EVENT_FLAG_EMULATE);
 	}
-	monitor_end(&m);
 	if (i == EVENTS)
-		tell("ring", times, EVENTS);
+		tell("ring", times, EVENTS, now_ns() - began);
+	monitor_end(&m);
 	return i == EVENTS && worker_wait(&w, 0, 5000);
 }
 
@@ -96,6 +109,7 @@ static bool by_slots(const struct way *way)
 	struct oxen_monitor_slot *slot;
 	int evtchn = xen_open("evtchn");
 	unsigned int i, idle = 0, told = 0;
+	uint64_t began = 0, ended = 0;
 	long rc, port;
 
 	if (vm_event_op(fd, w.domain, XEN_VM_EVENT_ENABLE, OXEN_VM_EVENT_SLOTS, NULL))
@@ -126,7 +140,11 @@ static bool by_slots(const struct way *way)
 				idle++;
 			continue;
 		}
+		if (!i)
+			began = now_ns();
 		times[i++] = rdtsc();
+		if (i == EVENTS)
+			ended = now_ns();
 		__sync_synchronize();
 		if (way->skips) {
 			answer->flags |= VM_EVENT_FLAG_SET_REGISTERS;
@@ -147,7 +165,7 @@ static bool by_slots(const struct way *way)
 	munmap(slot, PAGE_SIZE);
 	close(evtchn);
 	if (i == EVENTS)
-		tell(way->name, times, EVENTS);
+		tell(way->name, times, EVENTS, ended - began);
 	if (polls)
 		tap_note("%u of %u answers had to be told", told, i);
 	return i == EVENTS && worker_wait(&w, 0, 5000);
