@@ -69,17 +69,13 @@ use crate::mm::access::{
 };
 use crate::mm::guest::GuestMemory;
 use crate::mm::walk;
-use crate::policy::control::cr4_mask;
 use crate::policy::cpuid;
 use crate::run::monitor::{
     watched_rights,
     ReadOnly, //
 };
 use crate::run::Running;
-use crate::vm_event::{
-    Register,
-    Want, //
-};
+use crate::vm_event::Want;
 
 /// The base that SWAPGS gives GS.
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
@@ -140,13 +136,6 @@ impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
 
     fn probes(&self) -> bool {
         self.probe.is_some()
-    }
-
-    /// Writes a control register, unless a monitor has to decide about it first.
-    fn store(&mut self, register: Register, old: u64, new: u64) {
-        if !self.rules.checks || !self.running.watched_control(register, old, new) {
-            self.running.write_control(register, new);
-        }
     }
 
     /// A probe changes nothing.
@@ -375,25 +364,25 @@ impl<B: Backend> System for GuestOps<'_, '_, B> {
     fn set_control(&mut self, register: Control, value: u64) -> Result {
         self.may_change()?;
         let refused = || Fault::from(Exception::protection(Mode::Protected));
-        let controls = self.running.controls();
+        let watched = self.rules.checks;
+        let mut store = |number| {
+            let stored = self.running.store_control(number, value, watched);
+            stored.then_some(()).ok_or_else(refused)
+        };
         match register {
-            Control::Cr0 => {
-                let (cr0, _) = controls.write_cr0(value).map_err(|_| refused())?;
-                self.store(Register::Cr0, controls.cr0, cr0);
+            Control::Cr0 => store(0),
+            Control::Cr2 => {
+                self.running.hw.set_cr2(value);
+                Ok(())
             }
-            Control::Cr2 => self.running.hw.set_cr2(value),
-            Control::Cr3 => self.store(Register::Cr3, controls.cr3, value),
-            Control::Cr4 => {
-                let mask = cr4_mask(&self.running.policy);
-                let cr4 = controls.write_cr4(value, mask).map_err(|_| refused())?;
-                self.store(Register::Cr4, controls.cr4, cr4);
-            }
+            Control::Cr3 => store(3),
+            Control::Cr4 => store(4),
             Control::Cr8 => {
                 let value = u8::try_from(value).ok().filter(|value| *value < 16);
                 self.running.hw.set_cr8(value.ok_or_else(refused)?);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     fn debug(&self, number: u8) -> Result<u64> {
