@@ -221,6 +221,9 @@ pub(crate) trait Vcpu: Send + Sized {
     /// `table` is the physical address of the nested page tables' root.
     fn new(table: u64) -> Result<Self>;
 
+    /// Lets this processor use what the branch predictor has learned from another, which runs for the same guest.
+    fn share_predictions(&mut self, with: &Self);
+
     /// Takes over an architectural state. What XSAVE keeps behind the legacy part is in its initial state then.
     fn load(&mut self, state: &CpuState);
     /// Takes that over too, after `load`.
@@ -334,4 +337,6 @@ pub(crate) trait Vcpu: Send + Sized {
     fn want_interrupt_window(&mut self, want: bool);
     /// Whether an NMI may be delivered now.
     fn nmi_allowed(&self) -> bool;
+    /// Ends the handling of an NMI, as IRET does.
+    fn end_nmi(&mut self);
 }

@@ -32,6 +32,8 @@ mod section;
 pub(crate) mod start;
 mod time;
 
+use core::cell::Cell;
+
 use kernel::sync::Arc;
 
 use crate::abi::errno::Result;
@@ -141,6 +143,8 @@ struct Running<'a, B: Backend> {
     watches_msrs: bool,
     /// Where a monitor answers, if it may be looked at.
     slot: Option<SharedPage>,
+    /// The instruction that is carried out needs something that is not there now.
+    short: Cell<bool>,
     /// The domain shuts down, and the vCPU stops when device models have done what they do for it.
     stop_later: bool,
 }
@@ -394,6 +398,7 @@ impl<'a, B: Backend> Running<'a, B> {
             watched: false,
             watches_msrs: true,
             slot: None,
+            short: Cell::new(false),
             stop_later: false,
         };
         running.refresh_view();
@@ -470,6 +475,9 @@ impl<B: Backend> Running<'_, B> {
             if !self.owned.device.transfer.is_idle() && !self.model_answered(requests) {
                 self.begin_wait_for_model();
                 return Leave::Model;
+            }
+            if self.short.take() {
+                return Leave::Nap;
             }
             if self.carry_out_again() {
                 continue;

@@ -21,6 +21,7 @@ pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod msr;
 pub(crate) mod page;
+pub(crate) mod random;
 pub(crate) mod raw;
 pub(crate) mod sched;
 pub(crate) mod symbols;

@@ -13,6 +13,8 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
+#include <linux/pgtable.h>
+#include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -90,6 +92,11 @@ u64 oxen_virt_to_phys(const void *va)
 u64 oxen_sme_mask(void)
 {
 	return sme_me_mask;
+}
+
+bool oxen_has_five_levels(void)
+{
+	return pgtable_l5_enabled();
 }
 
 u64 oxen_totalram_pages(void)
@@ -300,6 +307,16 @@ u32 oxen_tsc_khz(void)
 u64 oxen_host_dr7(void)
 {
 	return this_cpu_read(cpu_dr7);
+}
+
+bool oxen_cpu_leaks_x87_pointers(void)
+{
+	return boot_cpu_has_bug(X86_BUG_FXSAVE_LEAK);
+}
+
+u64 oxen_random(void)
+{
+	return get_random_u64();
 }
 
 bool oxen_cpu_has_ibpb(void)

@@ -44,6 +44,7 @@ u64 oxen_page_to_pfn(struct page *page);
 struct page *oxen_pfn_to_page(u64 pfn);
 u64 oxen_virt_to_phys(const void *va);
 u64 oxen_sme_mask(void);
+bool oxen_has_five_levels(void);
 u64 oxen_totalram_pages(void);
 u64 oxen_free_pages_count(void);
 
@@ -90,6 +91,8 @@ bool oxen_fixed_cpu_has_bp_spec_reduce(void);
 s32 oxen_fixed_rdmsr(u32 msr, u64 *value);
 s32 oxen_fixed_wrmsr(u32 msr, u64 value);
 u64 oxen_host_dr7(void);
+bool oxen_cpu_leaks_x87_pointers(void);
+u64 oxen_random(void);
 bool oxen_cpu_has_ibpb(void);
 bool oxen_cpu_has_nrips(void);
 bool oxen_cpu_has_flushbyasid(void);

@@ -185,9 +185,8 @@ impl Backend for Svm {
     }
 
     fn enable(cpu: u32) -> Result {
-        let Some(per_cpu) = shared().and_then(|s| s.cpus.get(cpu as usize)) else {
-            return Err(ENODEV);
-        };
+        let shared = shared().ok_or(ENODEV)?;
+        let per_cpu = shared.cpus.get(cpu as usize).ok_or(ENODEV)?;
         if msr::read(msr::VM_CR).is_ok_and(|v| v & msr::VM_CR_SVMDIS != 0) {
             pr_err!("SVM is disabled by firmware on CPU {cpu}; enable it in the BIOS setup\n");
             return Err(ENODEV);
@@ -202,7 +201,12 @@ impl Backend for Svm {
         // SAFETY: SVME alone changes nothing for the host; the kernel's emergency path clears it by itself.
         unsafe { msr::write(msr::EFER, efer | msr::EFER_SVME)? };
         // SAFETY: The page is ours as long as the processor is enabled.
-        let rc = unsafe { msr::write(msr::VM_HSAVE_PA, per_cpu.save_area.phys()) };
+        let rc = unsafe {
+            msr::write(
+                msr::VM_HSAVE_PA,
+                per_cpu.save_area.phys() | shared.encryption,
+            )
+        };
         if let Err(errno) = rc {
             pr_err!("SVM cannot be used on CPU {cpu}: no place for the host's state\n");
             Self::disable(cpu);

@@ -91,8 +91,10 @@ struct Mark {
 /// Guest memory, for walks whose marks are made later or not at all.
 struct Walks<'a, M> {
     memory: &'a M,
-    /// Entries that were read, as many as `reads` says.
-    read: [Cell<u64>; ENTRIES],
+    /// The linear address that is being walked for.
+    linear: Cell<u64>,
+    /// Entries that were read and the linear addresses that it was for, as many as `reads` says.
+    read: [Cell<(u64, u64)>; ENTRIES],
     reads: Cell<usize>,
     /// Entries of which bits are to be set, as many as `marks` says.
     marked: [Cell<Mark>; ENTRIES],
@@ -108,7 +110,8 @@ impl<'a, M: Memory> Walks<'a, M> {
         };
         Self {
             memory,
-            read: [const { Cell::new(0) }; ENTRIES],
+            linear: Cell::new(0),
+            read: [const { Cell::new((0, 0)) }; ENTRIES],
             reads: Cell::new(0),
             marked: [const { Cell::new(NONE) }; ENTRIES],
             marks: Cell::new(0),
@@ -127,9 +130,9 @@ impl<'a, M: Memory> Walks<'a, M> {
     }
 
     /// The first entry that the walks touch and may not.
-    fn judge(&self, linear: u64, rights: &impl Fn(u64) -> Option<Rights>) -> Option<Outcome> {
-        let read = self.read.iter().take(self.reads.get()).map(Cell::get);
-        read.into_iter().find_map(|gpa| {
+    fn judge(&self, rights: &impl Fn(u64) -> Option<Rights>) -> Option<Outcome> {
+        let mut read = self.read.iter().take(self.reads.get()).map(Cell::get);
+        read.find_map(|(gpa, linear)| {
             let marks = self.marked().any(|mark| mark.gpa == gpa & !7);
             let kind = if marks { Kind::ReadWrite } else { Kind::Read };
             judge(gpa, linear, kind, true, rights)
@@ -141,7 +144,7 @@ impl<M: Memory> Memory for Walks<'_, M> {
     fn read64(&self, gpa: u64) -> Option<u64> {
         let count = self.reads.get();
         if let Some(slot) = self.read.get(count) {
-            slot.set(gpa);
+            slot.set((gpa, self.linear.get()));
             self.reads.set(count + 1);
         }
         self.memory.read64(gpa)
@@ -217,13 +220,14 @@ pub(crate) fn check<M: Memory>(
         if len == 0 {
             continue;
         }
+        seen.linear.set(at);
         match translate(&seen, paging, at, access) {
             Ok(gpa) => *part = Part { gpa, len },
             Err(fault) => return Outcome::Fault(fault, at),
         }
     }
     if walks {
-        if let Some(denied) = seen.judge(wanted.linear, &rights) {
+        if let Some(denied) = seen.judge(&rights) {
             return denied;
         }
     }

@@ -72,6 +72,7 @@ use crate::sys::atomic::{
 use crate::sys::cpu::CpuMask;
 use crate::sys::irq;
 use crate::sys::page::{
+    has_five_levels,
     sme_mask,
     PageBlock,
     PageRef, //
@@ -202,6 +203,8 @@ struct Guarded {
 #[pin_data(PinnedDrop)]
 pub(crate) struct P2m {
     root: PageBlock<0>,
+    /// The table above the root, where the host has five levels: the processor walks nested tables as the host's.
+    above: Option<PageBlock<0>>,
     encryption: u64,
     #[pin]
     lock: SpinLock<Guarded>,
@@ -227,11 +230,23 @@ pub(crate) struct P2m {
 impl P2m {
     /// Makes an empty map.
     pub(crate) fn new() -> Result<impl PinInit<Self>> {
-        let root = PageBlock::new()?;
+        let root = PageBlock::<0>::new()?;
+        let encryption = sme_mask();
+        let above = if has_five_levels() {
+            let above = PageBlock::<0>::new()?;
+            let entry = Entry::table(root.phys(), encryption);
+            Table::at(above.phys() >> 12)
+                .entry(0)
+                .store(entry.0, Ordering::Relaxed);
+            Some(above)
+        } else {
+            None
+        };
         let running = CpuMask::new()?;
         Ok(pin_init!(Self {
             root,
-            encryption: sme_mask(),
+            above,
+            encryption,
             lock <- new_spinlock!(
                 Guarded { log: None, unused: KVec::new() },
                 "oxen::P2m"
@@ -249,7 +264,8 @@ impl P2m {
 
     /// The physical address of the root, for the hardware.
     pub(crate) fn root(&self) -> u64 {
-        self.root.phys() | self.encryption
+        let top = self.above.as_ref().unwrap_or(&self.root);
+        top.phys() | self.encryption
     }
 
     /// The number that changes whenever translations must be dropped. Read it after joining [`P2m::running`].

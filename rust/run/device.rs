@@ -102,17 +102,29 @@ impl<B: Backend> Running<'_, B> {
         });
     }
 
-    /// Ends an attempt at an instruction that has to be started again: when a device model has answered, or at once by
-    /// the guest itself. What it was answered before rights denied it something is kept for then: no device is accessed
-    /// twice.
+    /// Ends an attempt at an instruction that has to be started again: when a device model has answered, when there is
+    /// what it is short of, or at once by the guest itself. What it was answered before rights denied it something, or
+    /// it was short of something, is kept for then: no device is accessed twice. And what a monitor has allowed needs
+    /// no second verdict (E-7).
     pub(super) fn retry(&mut self, exit: Exit, again: Again) {
         let denied = core::mem::take(&mut self.owned.watched.denied);
         let transfer = &self.owned.device.transfer;
-        if transfer.is_idle() && !(denied && transfer.has_answers()) {
-            self.end_access();
-        } else {
+        let kept = !transfer.is_idle()
+            || (denied && transfer.has_answers())
+            || self.short.get()
+            || !matches!(again, Again::Checked);
+        if kept {
             self.give_up(exit, again);
+        } else {
+            self.end_access();
         }
+    }
+
+    /// Has the vCPU wait a moment before it carries the instruction out again: there is no memory for it, or the
+    /// processor is not ours.
+    pub(super) fn short_of_something(&self) -> Fault {
+        self.short.set(true);
+        Fault::Retry
     }
 
     /// Carries out again what was given up; `false` if nothing was.

@@ -220,8 +220,10 @@ impl<B: Backend> Running<'_, B> {
                     return self.hlt();
                 }
                 Ok(Done::TaskSwitched) => break,
-                Ok(Done::Interrupt { .. }) => {
-                    self.unhandleable(exit, rules);
+                Ok(Done::Interrupt { vector, by, len }) => {
+                    if !self.interrupted_by(vector, by, len, width) {
+                        self.unhandleable(exit, rules);
+                    }
                     break;
                 }
                 Err(Fault::Exception(exception)) => {

@@ -220,7 +220,8 @@ impl<B: Backend> Running<'_, B> {
     pub(super) fn replay(&mut self, replay: &mut Replay) -> Result {
         if self.replayer.is_none() {
             // Without memory for it the guest's instruction is started again.
-            let new = Replayer::new().map_err(|_| Fault::Retry)?;
+            let mut new = Replayer::<B>::new().map_err(|_| self.short_of_something())?;
+            new.hw.share_predictions(self.hw);
             *self.replayer = Some(new);
         }
         let Some(replayer) = self.replayer else {
@@ -238,10 +239,11 @@ impl<B: Backend> Running<'_, B> {
             }
         });
         match replayer.execute(replay) {
-            Err(fault @ (Fault::Retry | Fault::Unhandleable)) => {
-                // Whatever it was about is not to meet the next instruction.
+            Err(Fault::Retry) => Err(self.short_of_something()),
+            Err(Fault::Unhandleable) => {
+                // Whatever it has done is not to meet the next instruction.
                 *self.replayer = None;
-                Err(fault)
+                Err(Fault::Unhandleable)
             }
             done => {
                 if replay.leaves_pointers {

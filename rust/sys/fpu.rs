@@ -38,6 +38,8 @@ pub(crate) struct XsaveArea {
     mask: u64,
     /// The bits that MXCSR can have. Loading others would fault.
     mxcsr_mask: u32,
+    /// Where an x87 instruction was is not loaded unless it has raised something: what somebody else left stays.
+    leaks: bool,
 }
 
 /// Offset of `XSTATE_BV` in the XSAVE header.
@@ -64,6 +66,8 @@ impl XsaveArea {
             area: PageBlock::new()?,
             mask,
             mxcsr_mask: 0,
+            // SAFETY: Reads a property of the processors that is constant after boot.
+            leaks: unsafe { raw::oxen_cpu_leaks_x87_pointers() },
         };
         this.mxcsr_mask = this.read_mxcsr_mask();
         this.reset();
@@ -164,6 +168,14 @@ impl XsaveArea {
     /// Loads the registers from the area.
     #[inline]
     pub(crate) fn load(&self, _fpu: &Fpu) {
+        if self.leaks {
+            // SAFETY: The section that `_fpu` stands for allows the registers to change. Nothing is pending after
+            // FNCLEX, a register is free after EMMS, and the area can be read.
+            unsafe {
+                asm!("fnclex", "emms", "fild dword ptr [{area}]", area = in(reg) self.area.as_ptr(),
+                     options(nostack));
+            }
+        }
         // SAFETY: The area is 64-byte aligned, holds a valid header and no reserved MXCSR bit, and XCR0 of the
         // host includes `mask`. The section that `_fpu` stands for allows the registers to change.
         unsafe {

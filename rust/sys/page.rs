@@ -577,6 +577,12 @@ pub(crate) fn free_pages() -> u64 {
     unsafe { raw::oxen_free_pages_count() }
 }
 
+/// Whether the host's page tables have five levels.
+pub(crate) fn has_five_levels() -> bool {
+    // SAFETY: Reads a feature that is constant after boot.
+    unsafe { raw::oxen_has_five_levels() }
+}
+
 /// The bit that marks an encrypted page in a physical address, or 0 (AMD SME).
 pub(crate) fn sme_mask() -> u64 {
     // SAFETY: Reads a variable that is constant after boot.

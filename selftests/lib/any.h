@@ -44,6 +44,12 @@ __attribute__((unused)) static uint8_t *data(uint64_t address)
 	return w.data + (address - DATA(0));
 }
 
+/* Writes a number there. */
+__attribute__((unused)) static void any_set(uint64_t address, uint64_t value, unsigned int bytes)
+{
+	memcpy(data(address), &value, bytes);
+}
+
 /* Puts instructions at a place, and returns their address. */
 __attribute__((unused)) static uint64_t any_put(unsigned int place, struct insn insn)
 {
@@ -84,6 +90,53 @@ __attribute__((unused)) static void any_start(unsigned int vcpus)
 		rc = domain_unpause(fd, w.domain);
 	if (rc)
 		tap_bail("cannot make a guest: %ld", rc);
+}
+
+/* Has a vCPU execute what is at an address, to its end or to that of a handler; false if it does not end. */
+__attribute__((unused)) static bool any_do(uint64_t at, struct registers regs)
+{
+	any_begin(0, at, regs);
+	return worker_wait(&w, 0, 5000);
+}
+
+/* The same with instructions that prepare something, whose failure is told. */
+__attribute__((unused)) static bool any_prepare(const char *name, struct insn insn,
+						struct registers regs)
+{
+	return any_do(any_put(0, insn), regs) || tap(false, "%s", name);
+}
+
+/* Pages of the data that handlers need. */
+#define ANY_TABLES DATA(9 * PAGE_SIZE)
+#define ANY_HANDLERS DATA(10 * PAGE_SIZE)
+/* What RAX is after an exception. */
+#define ANY_RAISED(vector) (0x100 | (vector))
+
+/* Makes descriptor tables, in which each exception has a handler that ends the command with ANY_RAISED in RAX. */
+__attribute__((unused)) static bool any_handlers(void)
+{
+	unsigned int vector;
+
+	any_set(ANY_TABLES + 8, 0x00af9b000000ffff, 8);
+	any_set(ANY_TABLES + 16, 0x00cf93000000ffff, 8);
+	for (vector = 0; vector < 32; vector++) {
+		uint64_t handler = ANY_HANDLERS + 32 * vector;
+
+		any_set(ANY_TABLES + 0x100 + 16 * vector,
+			(handler & 0xffff) | 8 << 16 | 0x8eULL << 40 | handler >> 16 << 48, 8);
+		any_set(ANY_TABLES + 0x108 + 16 * vector, handler >> 32, 8);
+		/* mov $..., %eax; jmp *%r9 */
+		any_set(handler, 0xb8 | (uint64_t)ANY_RAISED(vector) << 8, 5);
+		memcpy(data(handler + 5), "\x41\xff\xe1", 3);
+	}
+	/* Limit and base of both. */
+	any_set(ANY_TABLES + 0x80, 0x17, 2);
+	any_set(ANY_TABLES + 0x82, ANY_TABLES, 8);
+	any_set(ANY_TABLES + 0x90, 0x1ff, 2);
+	any_set(ANY_TABLES + 0x92, ANY_TABLES + 0x100, 8);
+	/* lgdt (%rsi); lidt (%rdi) */
+	return any_prepare("lgdt and lidt", INSN("", "\x0f\x01\x16\x0f\x01\x1f"),
+			   (struct registers){ .rsi = ANY_TABLES + 0x80, .rdi = ANY_TABLES + 0x90 });
 }
 
 #endif

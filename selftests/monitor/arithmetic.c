@@ -10,12 +10,10 @@
 
 static struct monitor m;
 
-/* Pages of the data: the registers before, those after, the stack, descriptor tables, handlers of exceptions. */
+/* Pages of the data: the registers before, those after, the stack. */
 #define BEFORE DATA(6 * PAGE_SIZE)
 #define AFTER DATA(7 * PAGE_SIZE)
 #define STACK DATA(9 * PAGE_SIZE)
-#define TABLES DATA(9 * PAGE_SIZE)
-#define HANDLERS DATA(10 * PAGE_SIZE)
 /* The operand, and one in memory that nobody serves, which is all ones. */
 #define OPERAND (PAGE + 0x140)
 #define NOWHERE 0xf0000140UL
@@ -145,60 +143,14 @@ static void fill(uint8_t *to, unsigned int bytes)
 	}
 }
 
-static void put(uint64_t address, uint64_t value, unsigned int bytes)
-{
-	memcpy(data(address), &value, bytes);
-}
-
-/* Has a vCPU execute instructions to their end, or to that of a handler. */
-static bool execute(uint64_t at, struct registers regs)
-{
-	vm_event_request_t event;
-
-	any_begin(0, at, regs);
-	return worker_wait(&w, 0, 5000) && !monitor_wait(&m, &event, 0);
-}
-
-static bool do_plainly(const char *name, struct insn insn, struct registers regs)
-{
-	bool good = execute(any_put(0, insn), regs);
-
-	return good || tap(false, "%s", name);
-}
-
-/* Descriptor tables, in which each exception has a handler that ends the command with 0x100 and the vector in RAX. */
-static bool make_handlers(void)
-{
-	unsigned int vector;
-
-	put(TABLES + 8, 0x00af9b000000ffff, 8);
-	put(TABLES + 16, 0x00cf93000000ffff, 8);
-	for (vector = 0; vector < 32; vector++) {
-		uint64_t handler = HANDLERS + 32 * vector;
-
-		put(TABLES + 0x100 + 16 * vector,
-		    (handler & 0xffff) | 8 << 16 | 0x8eULL << 40 | handler >> 16 << 48, 8);
-		put(TABLES + 0x108 + 16 * vector, handler >> 32, 8);
-		put(handler, 0xb8 | (uint64_t)(0x100 | vector) << 8, 5);
-		memcpy(data(handler + 5), "\x41\xff\xe1", 3);
-	}
-	/* Limit and base of both. */
-	put(TABLES + 0x80, 0x17, 2);
-	put(TABLES + 0x82, TABLES, 8);
-	put(TABLES + 0x90, 0x1ff, 2);
-	put(TABLES + 0x92, TABLES + 0x100, 8);
-	return do_plainly("lgdt", INSN("", "\x0f\x01\x16\x0f\x01\x1f"),
-			  (struct registers){ .rsi = TABLES + 0x80, .rdi = TABLES + 0x90 });
-}
-
 /* Switches the registers on: OSFXSR, OSXMMEXCPT, OSXSAVE; x87, SSE and, if it is there, AVX. */
 static bool switch_on(uint64_t components)
 {
-	return do_plainly("mov to CR4", INSN("", "\x0f\x22\xe0"),
+	return any_prepare("mov to CR4", INSN("", "\x0f\x22\xe0"),
 			  (struct registers){ .rax = 0x20 | 1 << 9 | 1 << 10 | 1 << 18 }) &&
-	       do_plainly("mov to CR0", INSN("", "\x0f\x22\xc0"),
+	       any_prepare("mov to CR0", INSN("", "\x0f\x22\xc0"),
 			  (struct registers){ .rax = 0x80000033 }) &&
-	       do_plainly("xsetbv", INSN("", "\x0f\x01\xd1"),
+	       any_prepare("xsetbv", INSN("", "\x0f\x01\xd1"),
 			  (struct registers){ .rax = components });
 }
 
@@ -252,7 +204,7 @@ static bool outcome(struct insn insn, const struct insn *emulated, uint64_t oper
 	memcpy(is->stack, data(STACK - 16), 16);
 	memcpy(is->operand, data(OPERAND), OPERAND_BYTES);
 	/* xsave64 (%rbx) */
-	if (!execute(any_put(0, INSN("", "\x48\x0f\xae\x23")), regs))
+	if (!any_do(any_put(0, INSN("", "\x48\x0f\xae\x23")), regs))
 		return false;
 	memcpy(is->area, data(AFTER), AREA);
 	return true;
@@ -270,6 +222,22 @@ static void note_difference(const char *what, const uint8_t *is, const uint8_t *
 		}
 }
 
+/* Fills the registers to begin with; masked says whether exceptions are. */
+static void begin(uint64_t components, bool masked)
+{
+	fill(data(BEFORE + 32), 128);
+	fill(data(BEFORE + 160), 256);
+	fill(data(BEFORE + 576), 256);
+	memset(data(BEFORE), 0, 32);
+	memset(data(BEFORE + 416), 0, 160);
+	any_set(BEFORE, masked ? 0x37f : 0x340, 2);
+	/* Four registers of x87 are in use. */
+	any_set(BEFORE + 2, 4 << 11, 2);
+	any_set(BEFORE + 4, 0xf0, 1);
+	any_set(BEFORE + 24, masked ? 0x1f80 : 0, 4);
+	any_set(BEFORE + 512, components, 8);
+}
+
 /* Compares an instruction with itself, with some registers and operands; masked says whether exceptions are. */
 static bool agrees(const struct test *test, uint64_t components, bool masked, unsigned int *raised)
 {
@@ -280,17 +248,7 @@ static bool agrees(const struct test *test, uint64_t components, bool masked, un
 		static struct outcome is, should;
 		uint8_t operand[OPERAND_BYTES];
 
-		fill(data(BEFORE + 32), 128);
-		fill(data(BEFORE + 160), 256);
-		fill(data(BEFORE + 576), 256);
-		memset(data(BEFORE), 0, 32);
-		memset(data(BEFORE + 416), 0, 160);
-		put(BEFORE, masked ? 0x37f : 0x340, 2);
-		/* Four registers of x87 are in use. */
-		put(BEFORE + 2, 4 << 11, 2);
-		put(BEFORE + 4, 0xf0, 1);
-		put(BEFORE + 24, masked ? 0x1f80 : 0, 4);
-		put(BEFORE + 512, components, 8);
+		begin(components, masked);
 		fill(operand, sizeof(operand));
 		memcpy(data(OPERAND), operand, sizeof(operand));
 		if (!outcome(insn, NULL, OPERAND, components, &should))
@@ -342,10 +300,10 @@ static void exceptions(uint64_t components)
 		static struct outcome is, should;
 
 		memset(data(BEFORE), 0, AREA);
-		put(BEFORE, 0x37e, 2);
-		put(BEFORE + 2, raises[i].status, 2);
-		put(BEFORE + 24, raises[i].mxcsr, 4);
-		put(BEFORE + 512, components, 8);
+		any_set(BEFORE, 0x37e, 2);
+		any_set(BEFORE + 2, raises[i].status, 2);
+		any_set(BEFORE + 24, raises[i].mxcsr, 4);
+		any_set(BEFORE + 512, components, 8);
 		/* Negative numbers, and bits that MXCSR does not have. */
 		memset(data(OPERAND), 0xbf, OPERAND_BYTES);
 		if (!outcome(raises[i].emulated, NULL, OPERAND, components, &should))
@@ -360,6 +318,90 @@ static void exceptions(uint64_t components)
 		tap(!memcmp(&is, &should, sizeof(is)), "E-7 %s raises vector %u", raises[i].name,
 		    raises[i].vector);
 	}
+}
+
+/* Instructions without an operand in memory, in place of a read. */
+static void in_place(uint64_t components)
+{
+	static const struct {
+		struct insn insn, emulated;
+		bool avx;
+	} list[] = {
+		{ INSN("mov", "\x40\x8b\x06"), INSN("vzeroupper", "\xc5\xf8\x77"), true },
+		{ INSN("mov", "\x40\x8b\x06"), INSN("vzeroall", "\xc5\xfc\x77"), true },
+		{ INSN("mov", "\x40\x8b\x06"), INSN("emms", "\x40\x0f\x77"), false },
+		{ INSN("mov", "\x8a\x06"), INSN("fsqrt", "\xd9\xfa"), false },
+		{ INSN("mov", "\x8a\x06"), INSN("int $0x1e", "\xcd\x1e"), false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		static struct outcome is, should;
+		if (list[i].avx && components == 3) {
+			tap_skip("there is no AVX", "E-7 %s", list[i].emulated.name);
+			continue;
+		}
+		begin(components, true);
+		tap(outcome(list[i].emulated, NULL, OPERAND, components, &should) &&
+		    outcome(list[i].insn, &list[i].emulated, OPERAND, components, &is) &&
+		    !memcmp(&is, &should, sizeof(is)), "E-7 %s is emulated as the processor has it",
+		    list[i].emulated.name);
+	}
+}
+
+/* RDRAND: what it gives is another number each time. */
+static void random_numbers(uint64_t components)
+{
+	static struct outcome is;
+	unsigned int a, b, c = 0, d;
+
+	__get_cpuid(1, &a, &b, &c, &d);
+	if (!(c >> 30 & 1)) {
+		tap_skip("this processor has none", "E-7 rdrand");
+		return;
+	}
+	begin(components, true);
+	tap(outcome(INSN("mov", "\x40\x8b\x06"), &INSN("rdrand", "\x0f\xc7\xf1"), OPERAND,
+		    components, &is) && is.stack[1] != 0x5555555555555555 && is.stack[0] & 1,
+	    "E-7 rdrand gives a number, and says so");
+}
+
+/* An instruction that the emulator does not know: who wants to hear of it does. */
+static void unknown(uint64_t components)
+{
+	/* vpgatherdd %xmm2,(%rsi,%xmm1),%xmm0 in place of mov 0(%rsi),%eax */
+	struct insn gather = INSN("vpgatherdd", "\xc4\xe2\x69\x90\x04\x0e");
+	struct insn mov = INSN("mov", "\x8b\x86\x00\x00\x00\x00");
+	struct registers regs = { .rsi = OPERAND, .rsp = STACK };
+	vm_event_request_t event;
+	vm_event_response_t answer;
+	uint64_t at;
+
+	begin(components, true);
+	tap_equal(event_on(fd, w.domain, XEN_DOMCTL_MONITOR_EVENT_EMUL_UNIMPLEMENTED), 0,
+		  "what is not known");
+	give(XENMEM_access_n);
+	at = any_put(1, mov);
+	any_begin(0, at, regs);
+	tap(monitor_wait(&m, &event, 5000), "a read");
+	answer = event;
+	answer.flags |= VM_EVENT_FLAG_EMULATE | VM_EVENT_FLAG_SET_EMUL_INSN_DATA;
+	memset(&answer.data, 0, sizeof(answer.data));
+	memcpy(answer.data.emul.insn.data, gather.bytes, gather.len);
+	monitor_put(&m, &answer);
+	notify(m.evtchn, m.port);
+	tap(monitor_wait(&m, &event, 5000) && event.reason == VM_EVENT_REASON_EMUL_UNIMPLEMENTED &&
+	    event.data.regs.x86.rip == at, "is reported, at the instruction");
+	give(XENMEM_access_rwx);
+	answer = event;
+	answer.flags |= VM_EVENT_FLAG_SET_REGISTERS;
+	answer.data.regs.x86.rip += mov.len;
+	answer.data.regs.x86.rax = 0x1234;
+	monitor_put(&m, &answer);
+	notify(m.evtchn, m.port);
+	tap(worker_wait(&w, 0, 5000) && w.cmd[0]->result == 0x1234,
+	    "and the monitor may do it in its place");
+	tap_equal(event_off(fd, w.domain, XEN_DOMCTL_MONITOR_EVENT_EMUL_UNIMPLEMENTED), 0, "back");
 }
 
 /* Instructions that compute with what a device says; here there is none. */
@@ -377,10 +419,10 @@ static void devices(uint64_t components)
 
 		fill(data(BEFORE + 160), 256);
 		memset(data(OPERAND), 0xff, OPERAND_BYTES);
-		put(BEFORE, 0x37f, 2);
-		put(BEFORE + 2, 0, 4);
-		put(BEFORE + 24, 0x1f80, 4);
-		put(BEFORE + 512, components, 8);
+		any_set(BEFORE, 0x37f, 2);
+		any_set(BEFORE + 2, 0, 4);
+		any_set(BEFORE + 24, 0x1f80, 4);
+		any_set(BEFORE + 512, components, 8);
 		done = outcome(insns[i], NULL, OPERAND, components, &should) &&
 		       outcome(insns[i], NULL, NOWHERE, components, &is);
 		/* Where their operand was differs. */
@@ -405,7 +447,7 @@ int main(void)
 	components = c >> 28 & 1 ? 7 : 3;
 	any_start(1);
 	monitor_start(&m, &w);
-	if (!make_handlers() || !switch_on(components))
+	if (!any_handlers() || !switch_on(components))
 		tap_bail("the guest cannot be prepared");
 	for (i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
 		if (tests[i].avx && components == 3) {
@@ -419,6 +461,9 @@ int main(void)
 	}
 	tap_note("%u and %u runs ended with an exception", raised[0], raised[1]);
 	exceptions(components);
+	in_place(components);
+	random_numbers(components);
+	unknown(components);
 	devices(components);
 	tap_equal(monitor_end(&m), 0, "the monitor ends");
 	tap_equal(worker_end(&w), 0, "the guest ends");

@@ -168,6 +168,7 @@ pub(crate) fn earlier<O: Ops>(ops: &mut O, code: &Replayed, fault: Fault) -> Fau
     };
     match ops.replay(&mut code.blank()) {
         Err(Fault::Exception(first)) if matches!(first.vector, 6 | 7 | 16) => first.into(),
+        Err(Fault::Retry) => Fault::Retry,
         _ => fault,
     }
 }
@@ -188,7 +189,7 @@ fn check_register<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape) -> Result {
     let code = rewrite(cx, shape, 8);
     match ops.replay(&mut code.blank()) {
         Err(Fault::Exception(Exception::UNDEFINED)) => Err(Exception::UNDEFINED.into()),
-        Err(Fault::Unhandleable) => Err(Fault::Unhandleable),
+        Err(fault @ (Fault::Unhandleable | Fault::Retry)) => Err(fault),
         _ => Ok(()),
     }
 }

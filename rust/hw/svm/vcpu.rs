@@ -211,6 +211,10 @@ impl Vcpu for SvmVcpu {
         Ok(this)
     }
 
+    fn share_predictions(&mut self, with: &Self) {
+        self.number = with.number;
+    }
+
     fn load(&mut self, state: &CpuState) {
         self.gprs.0 = state.gprs;
         self.dr = state.dr;
@@ -794,5 +798,11 @@ impl Vcpu for SvmVcpu {
             Some(rip) => rip != self.vmcb().rip,
             None => !self.nmi_masked,
         }
+    }
+
+    fn end_nmi(&mut self) {
+        self.nmi_masked = false;
+        self.nmi_iret_rip = None;
+        self.change(clean::INTERCEPTS).intercept_3 &= !intercept::IRET;
     }
 }

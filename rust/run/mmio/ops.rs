@@ -75,6 +75,7 @@ use crate::run::monitor::{
     ReadOnly, //
 };
 use crate::run::Running;
+use crate::sys::random::random;
 use crate::vm_event::Want;
 
 /// The base that SWAPGS gives GS.
@@ -181,38 +182,18 @@ impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
             return Ok(());
         }
         let len = decode(bytes, width, self.vendor()).map_or(1, |insn| insn.len);
-        let last = at.wrapping_add(u64::from(len.max(1)) - 1);
-        for linear in [at, last] {
-            if linear != at && linear >> 12 == at >> 12 {
-                break;
-            }
-            let Some(frame) = self.running.frame_of_code(linear) else {
-                continue;
-            };
-            self.judge_fetch_of(frame, linear)?;
-        }
+        self.look(&self.wanted_code(at, len.max(1).into()))?;
         Ok(())
     }
 
-    /// Judges the fetch of code at a linear address, which is in this frame, until its rights stay as they are.
-    fn judge_fetch_of(&mut self, frame: u64, linear: u64) -> Result {
-        let violation = Violation {
-            gpa: frame << 12 | linear & 0xfff,
-            linear: Some(linear),
+    /// A fetch of code.
+    fn wanted_code(&self, linear: u64, len: usize) -> Wanted {
+        Wanted {
+            linear,
+            len,
             kind: Kind::Fetch,
-            walk: false,
-        };
-        for _ in 0..TURNS {
-            let Some(rights) = self.running.is_watched_page(frame) else {
-                return Ok(());
-            };
-            match rights.judge(Kind::Fetch, false) {
-                Judgement::Allowed => return Ok(()),
-                judgement => self.denied(&violation, rights, judgement)?,
-            }
+            user: self.running.hw.cpl() == 3,
         }
-        // Somebody else turns them as fast as they are turned.
-        Err(Fault::Retry)
     }
 
     /// Whether accesses have to be judged.
@@ -227,14 +208,21 @@ impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
         access: Access,
         user: bool,
     ) -> Result<Place> {
-        let paging = self.running.paging();
-        let domain = self.running.domain;
         let wanted = Wanted {
             linear,
             len,
             kind: kind_of(access),
             user,
         };
+        let place = self.look(&wanted)?;
+        self.note_probed(&wanted, place.first, place.second)?;
+        Ok(place)
+    }
+
+    /// Translates an access and judges it, until the rights that it meets stay as they are.
+    fn look(&mut self, wanted: &Wanted) -> Result<Place> {
+        let paging = self.running.paging();
+        let domain = self.running.domain;
         let judges = self.judges();
         let walks = judges && !self.running.want.any(Want::NO_WALKS);
         for _ in 0..TURNS {
@@ -248,13 +236,12 @@ impl<'r, 'v, B: Backend> GuestOps<'r, 'v, B> {
             // A probe leaves no mark.
             let memory = GuestMemory(&domain.p2m);
             let outcome = if self.probes() {
-                check(&ReadOnly(memory), &paging, &wanted, walks, rights)
+                check(&ReadOnly(memory), &paging, wanted, walks, rights)
             } else {
-                check(&memory, &paging, &wanted, walks, rights)
+                check(&memory, &paging, wanted, walks, rights)
             };
             match outcome {
                 Outcome::Allow(first, second) => {
-                    self.note_probed(&wanted, first, second)?;
                     return Ok(Place { first, second });
                 }
                 Outcome::Deny(violation, rights, judgement) => {
@@ -498,6 +485,17 @@ impl<B: Backend> System for GuestOps<'_, '_, B> {
         Ok(())
     }
 
+    fn random(&mut self, _seed: bool) -> Result<Option<u64>> {
+        // What the kernel has is as good as the processor's, and never exhausted.
+        Ok(Some(random()))
+    }
+
+    fn unblock_nmi(&mut self) {
+        if !self.probes() {
+            self.running.hw.end_nmi();
+        }
+    }
+
     fn cache(&mut self, _what: CacheControl) -> Result {
         // Caches are coherent with everything that a guest has here.
         self.may_change()
@@ -658,6 +656,28 @@ impl<B: Backend> Ops for GuestOps<'_, '_, B> {
 
     fn ports_are_checked(&self) -> bool {
         self.port.is_some()
+    }
+
+    fn fetch(&mut self, rip: u64, into: &mut [u8]) -> Result<usize> {
+        let width = self.running.code_width();
+        let cs = self.running.hw.segment(SegmentName::Cs);
+        let rip = self.running.wrap_rip(rip, width);
+        if width != CodeWidth::Bits64 && rip > cs.limit.into() {
+            return Err(Exception::protection(self.mode()).into());
+        }
+        let linear = match width {
+            CodeWidth::Bits64 => rip,
+            _ => cs.base.wrapping_add(rip) & 0xffff_ffff,
+        };
+        // CAST: Twelve bits.
+        let room = 4096 - (linear & 0xfff) as usize;
+        let len = into.len().min(room);
+        let into = into.get_mut(..len).ok_or(Fault::Unhandleable)?;
+        let place = self.look(&self.wanted_code(linear, len))?;
+        GuestMemory(&self.running.domain.p2m)
+            .read_physical(place.first.gpa, into)
+            .map_err(|_| Fault::Unhandleable)?;
+        Ok(len)
     }
 
     fn port_read(&mut self, port: u16, width: Width) -> Result<u64> {

@@ -14,7 +14,11 @@ use crate::emulate::decode::{
     Decoded,
     Map, //
 };
-use crate::emulate::ops::Ops as _;
+use crate::emulate::ops::{
+    Ops as _,
+    Software, //
+};
+use crate::emulate::CodeWidth;
 use crate::hw::state::{
     Event,
     SegmentName,
@@ -128,6 +132,32 @@ impl<B: Backend> Running<'_, B> {
         let allowed = self.may_interrupt(vector);
         self.hw
             .pass_software_interrupt(allowed.then_some((vector, next)));
+    }
+
+    /// Gives the guest the interrupt or exception that an instruction of `len` bytes has raised which was carried out in
+    /// software; `false` if that cannot be done.
+    pub(in crate::run) fn interrupted_by(
+        &mut self,
+        vector: u8,
+        by: Software,
+        len: u8,
+        width: CodeWidth,
+    ) -> bool {
+        match by {
+            Software::Interrupt if self.may_interrupt(vector) => {
+                let next = self.hw.rip().wrapping_add(len.into());
+                let next = self.wrap_rip(next, width);
+                self.hw.pass_software_interrupt(Some((vector, next)));
+            }
+            // What its monitor's IOPL and redirection map say of it is the processor's to look at.
+            Software::Interrupt if self.hw.rflags() & RFLAGS_VM != 0 => return false,
+            Software::Interrupt => self.inject(Event::Exception {
+                vector: GP,
+                error: Some(u32::from(vector) << 3 | ERROR_IDT),
+            }),
+            Software::Exception | Software::Privileged => self.pass_exception(vector, None, len),
+        }
+        true
     }
 
     /// Whether the privilege level lets the guest use the gate of a software interrupt.
@@ -273,6 +303,9 @@ impl<B: Backend> Running<'_, B> {
     }
 }
 
+/// General protection, and the bit of its error code that says that a gate was meant.
+const GP: u8 = 13;
+const ERROR_IDT: u32 = 1 << 1;
 /// RFLAGS.TF.
 const RFLAGS_TF: u64 = 1 << 8;
 /// DR6.BS: single step.

@@ -97,7 +97,7 @@ impl<B: Backend> Fpu for GuestOps<'_, '_, B> {
         // A copy for one instruction. Without memory for it the instruction is started again.
         let mut copy = KVec::new();
         copy.extend_from_slice(self.running.hw.vector_registers(), GFP_KERNEL)
-            .map_err(|_| Fault::Retry)?;
+            .map_err(|_| self.running.short_of_something())?;
         Ok(copy)
     }
 
@@ -159,7 +159,10 @@ impl<B: Backend> Fpu for GuestOps<'_, '_, B> {
     }
 
     fn replay(&mut self, replay: &mut Replay) -> Result {
-        self.may_change()?;
+        if self.probes() {
+            // It would come to the next access.
+            return Ok(());
+        }
         match self.running.replay(replay) {
             Err(Fault::Exception(exception)) if exception.vector == 13 => {
                 Err(Exception::protection(self.mode()).into())
@@ -169,6 +172,8 @@ impl<B: Backend> Fpu for GuestOps<'_, '_, B> {
     }
 
     fn commit_replay(&mut self) {
-        self.running.commit_replay();
+        if !self.probes() {
+            self.running.commit_replay();
+        }
     }
 }
