@@ -41,10 +41,10 @@ find_accel() {
 }
 
 # Prints the QEMU arguments of an accelerator, one on a line. TCG's processor is AMD's first EPYC with
-# the SVM features that TCG has.
+# the SVM features that TCG has. OXEN_CPU adds to the processor's features, as in +la57.
 accel_args() {
 	case $1 in
-	kvm) printf '%s\n' -accel kvm -cpu host,+svm ;;
-	tcg) printf '%s\n' -accel tcg -cpu EPYC-v1,+svm,+npt ;;
+	kvm) printf '%s\n' -accel kvm -cpu "host,+svm${OXEN_CPU:+,$OXEN_CPU}" ;;
+	tcg) printf '%s\n' -accel tcg -cpu "EPYC-v1,+svm,+npt${OXEN_CPU:+,$OXEN_CPU}" ;;
 	esac
 }

@@ -57,7 +57,7 @@ become_root() {
 	local keep=("OXEN_CACHE=$(dirname "$CACHE")") name
 	command -v sudo >/dev/null ||
 		die "the lab needs root to mount its build root, and there is no sudo: run as root, or install sudo"
-	for name in OXEN_ACCEL OXEN_MIRROR OXEN_JOBS OXEN_QUIET http_proxy https_proxy no_proxy \
+	for name in OXEN_ACCEL OXEN_CPU OXEN_MIRROR OXEN_JOBS OXEN_QUIET http_proxy https_proxy no_proxy \
 		HTTP_PROXY HTTPS_PROXY NO_PROXY TERM "${LAB_KEEP[@]}"; do
 		[ -z "${!name+set}" ] || keep+=("$name=${!name}")
 	done

@@ -131,6 +131,14 @@ suite_ending() {
 	return "$bad"
 }
 
+# A host whose own page tables have five levels: nested ones have as many then.
+suite_five_levels() {
+	# shellcheck disable=SC2016 # expanded in the machine.
+	OXEN_ACCEL=tcg OXEN_CPU=+la57 "$CHECKOUT/tools/vm" --no-build "${VM_OPTIONS[@]}" \
+		--serial "$TEST/five-levels.kernel.log" -- \
+		sh -c 'grep -qw la57 /proc/cpuinfo && exec "$0"' "$BUILD/kselftest/monitor/both"
+}
+
 # What a person does first: a guest, and a script in it. As often as the argument says.
 suite_run() {
 	local times=$1 n script out rc number=0 bad=0
@@ -161,7 +169,7 @@ suite_run() {
 
 # Prints the names of the suites that there are with a flavour of the kernel.
 suite_names() {
-	printf '%s\n' lab lint host loom host-long fuzz fuzz-livepatch run sleep ending
+	printf '%s\n' lab lint host loom host-long fuzz fuzz-livepatch run five-levels sleep ending
 	[ "$1" = stock ] || echo kunit
 	make -s -C "$CHECKOUT/selftests" list | sed 's/^/selftest-/'
 }
@@ -206,6 +214,7 @@ run_machine_suites() {
 	[ "$flavour" = stock ] || suite kunit suite_kunit
 	[ "$LONG" != long ] || times=20
 	suite_in_machine run suite_run "$times"
+	suite_in_machine five-levels suite_five_levels
 	suite_in_machine sleep suite_sleep
 	suite_in_machine ending suite_ending
 	mapfile -t targets < <(cut -d: -f1 "$BUILD/kselftest/kselftest-list.txt" | uniq)

@@ -93,6 +93,7 @@ boot_machine() {
 	shift 2
 	[ -z "$interactive" ] || LAB_FOREGROUND=1
 	[ -z "${OXEN_ACCEL:-}" ] || set -- "$@" --env "OXEN_ACCEL=$OXEN_ACCEL"
+	[ -z "${OXEN_CPU:-}" ] || set -- "$@" --env "OXEN_CPU=$OXEN_CPU"
 	need_qemu
 	in_root "$@" "${QEMU_BIND[@]}" --ro "$CHECKOUT" "$CHECKOUT" --rw "$RUN" /lab/run -- "$LAB/vm-inside" || rc=$?
 	# The kernel's whole log when it lived to the end, else what the serial line saw.
