@@ -20,6 +20,7 @@ mod masked;
 mod moves;
 pub(crate) mod replay;
 pub(crate) mod shape;
+mod zero;
 
 /// The prefix that is a part of a vector instruction's opcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,9 @@ impl Prefix {
 pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     if let Some(kind) = masked::find(&cx.insn) {
         return masked::execute(ops, cx, kind);
+    }
+    if zero::is(&cx.insn) {
+        return zero::execute(ops, cx);
     }
     match moves::find(&cx.insn) {
         Some(kind) => moves::execute(ops, cx, kind),

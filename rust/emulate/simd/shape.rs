@@ -168,11 +168,6 @@ pub(crate) fn shape(insn: &Decoded) -> Option<Shape> {
         (Map::Of, 0x2b, Prefix::F2 | Prefix::F3)
     );
     match shape.unit {
-        // VZEROUPPER and VZEROALL.
-        _ if insn.map == Map::Of && opcode == 0x77 => Some(Shape {
-            unit: Unit::Avx,
-            ..REGISTERS
-        }),
         Unit::Sse if !foreign => Some(Shape {
             unit: Unit::Avx,
             ..shape
