@@ -154,8 +154,8 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
-    /// Writes CR0, CR3 or CR4 for the guest, unless a monitor decides about it first, which `watched` allows; `false` for
-    /// #GP.
+    /// Writes CR0, CR3 or CR4 for the guest, unless a monitor decides about it first, which `watched` allows; `false`
+    /// for #GP.
     pub(super) fn store_control(&mut self, number: u8, value: u64, watched: bool) -> bool {
         let controls = self.controls();
         let (register, old, new) = match number {

@@ -136,7 +136,8 @@ __attribute__((unused)) static bool any_handlers(void)
 	any_set(ANY_TABLES + 0x92, ANY_TABLES + 0x100, 8);
 	/* lgdt (%rsi); lidt (%rdi) */
 	return any_prepare("lgdt and lidt", INSN("", "\x0f\x01\x16\x0f\x01\x1f"),
-			   (struct registers){ .rsi = ANY_TABLES + 0x80, .rdi = ANY_TABLES + 0x90 });
+			   (struct registers){ .rsi = ANY_TABLES + 0x80,
+					       .rdi = ANY_TABLES + 0x90 });
 }
 
 #endif

@@ -42,7 +42,7 @@ static uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
-/* Tells the least and the middle time between two events of a loop in the guest, and how many there were in a second. */
+/* Tells the least and the middle time between two events of a loop in the guest, and how many a second has. */
 static void tell(const char *what, uint64_t *times, unsigned int count, uint64_t ns)
 {
 	unsigned int i;

@@ -59,7 +59,8 @@ int main(void)
 	if (!any_handlers())
 		tap_bail("the guest cannot be prepared");
 	/* movabs $0x1122334455667788, %rax; jmp *%r9 */
-	memcpy(data(CODE + PAGE_SIZE - 2), "\x48\xb8\x88\x77\x66\x55\x44\x33\x22\x11\x41\xff\xe1", 13);
+	memcpy(data(CODE + PAGE_SIZE - 2),
+	       "\x48\xb8\x88\x77\x66\x55\x44\x33\x22\x11\x41\xff\xe1", 13);
 	tap(any_do(AT, regs) && w.cmd[0]->result == ANY_RAISED(14),
 	    "a page of code that is not there is a page fault");
 	rights(0, XENMEM_access_rw);

@@ -4,6 +4,7 @@
 
 mod decode;
 mod soft;
+mod watch;
 
 use core::arch::asm;
 
@@ -731,18 +732,7 @@ impl Vcpu for SvmVcpu {
     }
 
     fn watch(&mut self, what: &Watch) {
-        let bit = |on: bool, bit: u32| if on { bit } else { 0 };
-        let controls = bit(what.cr0, 1 << 16) | bit(what.cr3, 1 << (16 + 3));
-        self.breakpoints = what.breakpoints;
-        let breakpoints = bit(what.breakpoints, 1 << 3);
-        let descriptors = bit(what.descriptors, intercept::DESCRIPTORS);
-        let icebp = bit(what.debug, intercept::ICEBP);
-        let vmcb = self.change(clean::INTERCEPTS);
-        vmcb.intercept_cr = vmcb.intercept_cr & !(1 << 16 | 1 << (16 + 3)) | controls;
-        vmcb.intercept_exceptions = vmcb.intercept_exceptions & !(1 << 3) | breakpoints;
-        vmcb.intercept_3 =
-            vmcb.intercept_3 & !(intercept::DESCRIPTORS | intercept::INTN) | descriptors;
-        vmcb.intercept_4 = vmcb.intercept_4 & !intercept::ICEBP | icebp;
+        self.intercept_watched(what);
     }
 
     fn pass_software_interrupt(&mut self, known: Option<(u8, u64)>) {
@@ -757,25 +747,7 @@ impl Vcpu for SvmVcpu {
     }
 
     fn watch_msrs(&mut self, msrs: &[u32]) -> Result {
-        let shared = self.shared;
-        let capabilities = &shared.capabilities;
-        let mut direct = msrs
-            .iter()
-            .copied()
-            .filter(|msr| msrpm::is_written_directly(capabilities, *msr))
-            .peekable();
-        let (map, phys) = if direct.peek().is_some() {
-            let mut map = msrpm::build(capabilities)?;
-            direct.for_each(|msr| msrpm::watch(&mut map, msr));
-            let phys = map.phys();
-            (Some(map), phys)
-        } else {
-            (None, shared.msrpm.phys())
-        };
-        self.change(clean::IOPM_MSRPM).msrpm = phys | shared.encryption;
-        // The guest does not run: the processor has forgotten the old one's address at the next entry.
-        self.msrpm = map;
-        Ok(())
+        self.intercept_msrs(msrs)
     }
 
     fn want_interrupt_window(&mut self, want: bool) {

@@ -134,8 +134,8 @@ impl<B: Backend> Running<'_, B> {
             .pass_software_interrupt(allowed.then_some((vector, next)));
     }
 
-    /// Gives the guest the interrupt or exception that an instruction of `len` bytes has raised which was carried out in
-    /// software; `false` if that cannot be done.
+    /// Gives the guest the interrupt or exception that an instruction of `len` bytes has raised which was carried out
+    /// in software; `false` if that cannot be done.
     pub(in crate::run) fn interrupted_by(
         &mut self,
         vector: u8,
