@@ -148,6 +148,10 @@ pub(super) fn read(
             }
             vector.reg_high = one & 0x10 == 0;
             let register_high = three & 8 == 0;
+            // There are 8 registers outside 64-bit mode.
+            if register_high && code != CodeWidth::Bits64 {
+                return Err(Refusal::Undefined);
+            }
             vector.no_register &= !register_high;
             vector.register |= u8::from(register_high) << 4;
             vector.length = three >> 5 & 3;
