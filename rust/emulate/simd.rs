@@ -19,6 +19,7 @@ pub(crate) mod evex;
 mod masked;
 mod moves;
 pub(crate) mod replay;
+pub(crate) mod rewrite;
 pub(crate) mod shape;
 mod zero;
 

@@ -17,14 +17,17 @@ use super::{
         Ops,
         Result, //
     },
-    simd::replay,
+    simd::{
+        replay,
+        rewrite, //
+    },
     width::Width, //
 };
 
 /// Executes 9B: FWAIT.
 pub(crate) fn wait<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     fpu_state::check(ops, Unit::Wait)?;
-    replay::run(ops, cx, &replay::wait(), None, 0, Access::Read, None, None)
+    replay::run(ops, cx, &rewrite::wait(), None, 0, Access::Read, None, None)
 }
 
 /// What an instruction does with memory.
@@ -85,7 +88,7 @@ pub(crate) fn escape<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let wide = cx.insn.operand_size != Width::Word;
     let environment = if wide { 28 } else { 14 };
     let Rm::Memory(_) = cx.insn.rm else {
-        let code = replay::rewrite_x87(&cx.insn, true);
+        let code = rewrite::rewrite_x87(&cx.insn, true);
         return replay::run(ops, cx, &code, None, 0, Access::Read, None, None);
     };
     let (len, access, wide) = match memory(cx.insn.opcode, cx.insn.digit()) {
@@ -105,7 +108,7 @@ pub(crate) fn escape<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         _ if wide => 4,
         _ => 2,
     };
-    let code = replay::rewrite_x87(&cx.insn, wide);
+    let code = rewrite::rewrite_x87(&cx.insn, wide);
     let place = cx.memory_bytes(ops, len, align, access);
     let place = place.map_err(|fault| replay::earlier(ops, &code, fault))?;
     replay::run(ops, cx, &code, Some(place), len, access, None, None)
