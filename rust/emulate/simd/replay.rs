@@ -17,6 +17,7 @@ use super::{
 };
 use crate::emulate::{
     decode::{
+        Decoded,
         Map,
         Rm, //
     },
@@ -91,15 +92,20 @@ pub(super) fn translate<O: Ops>(
         Alignment::Legacy => cx.insn.is_legacy() && !allows_misaligned(ops),
         Alignment::Intel => ops.vendor() == Vendor::Intel,
     };
-    // What #AC is about is the alignment of 16 bytes also where there are more. Intel's processors may raise it for
-    // vectors or not, says their manual; they do not (seen), but for numbers.
-    let align = match ops.vendor() {
-        Vendor::Intel if len > 8 => 1,
-        _ => len.min(16),
-    };
+    let align = alignment(ops, &cx.insn, len);
     match aligned {
         true => cx.memory_aligned(ops, len, shape.access),
         false => cx.memory_bytes(ops, len, align, shape.access),
+    }
+}
+
+/// Returns the alignment in bytes without which a memory operand of `len` bytes may be #AC.
+fn alignment<O: Ops>(ops: &O, insn: &Decoded, len: usize) -> usize {
+    // What #AC is about is the alignment of 16 bytes also where there are more. Intel's processors may raise it for
+    // vectors or not, says their manual; they do not (seen), but for what has at most 8 bytes, and not for VCVTPS2PH.
+    match ops.vendor() {
+        Vendor::Intel if len > 8 || (insn.map, insn.opcode) == (Map::Of3a, 0x1d) => 1,
+        _ => len.min(16),
     }
 }
 
