@@ -2,8 +2,8 @@
 
 //! MMX and vector instructions.
 //!
-//! Moves ([`moves`], [`masked`], [`evex`]) are carried out here; what is left is replayed ([`replay`]), as far as its
-//! [`shape`] is known.
+//! Moves ([`moves`], [`masked`], [`evex`]) are carried out here; what is left is replayed ([`replay`], with an EVEX
+//! prefix [`evex::arithmetic`]), as far as its shape is known ([`shape`], [`evex::shape`]).
 
 use super::{
     decode::Decoded,

@@ -414,10 +414,12 @@ fn what_is_undefined_and_what_is_unknown() {
         (&[0x06], undefined),
         (&[0xc7, 0x08, 0, 0, 0, 0], undefined),
         (&[0x8f, 0xe0], undefined),
-        // vmovups zmm0, [rax] while AVX-512 is off; the same under a mask; vaddps zmm0, zmm0, [rax]
+        // vmovups zmm0, [rax] while AVX-512 is off; the same under a mask; vaddps zmm0, zmm0, [rax]; vcompressps
+        // [rax], zmm0
         (&[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x00], undefined),
         (&[0x62, 0xf1, 0x7c, 0x49, 0x10, 0x00], undefined),
-        (&[0x62, 0xf1, 0x7c, 0x48, 0x58, 0x00], unknown),
+        (&[0x62, 0xf1, 0x7c, 0x48, 0x58, 0x00], undefined),
+        (&[0x62, 0xf2, 0x7d, 0x48, 0x8a, 0x00], unknown),
         // vmmcall; xbegin; monitor
         (&[0x0f, 0x01, 0xd9], unknown),
         (&[0xc7, 0xf8, 0, 0, 0, 0], unknown),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Moves in EVEX encodings: those of 32 vector registers, of up to 64 bytes.
+//! EVEX encodings: those of 32 vector registers, of up to 64 bytes.
 //!
-//! Those under an opmask are carried out in [`masked`].
+//! Moves are carried out here, those under an opmask in [`masked`]; what is left is [`arithmetic`].
 //!
 //! Source: Intel SDM volume 2, section 2.7 "Intel AVX-512 Encoding", and MOVUPS to VMOVDQU64.
 
@@ -35,7 +35,6 @@ use crate::emulate::{
     ops::{
         Access,
         Exception,
-        Fault,
         Feature,
         Ops,
         Result, //
@@ -43,7 +42,10 @@ use crate::emulate::{
     CodeWidth, //
 };
 
-/// An instruction that is known.
+pub(crate) mod arithmetic;
+pub(crate) mod shape;
+
+/// A move that is known.
 struct Known {
     kind: Move,
     size: Size,
@@ -152,6 +154,12 @@ fn find(insn: &Decoded) -> Option<Known> {
     )
 }
 
+/// Whether an instruction is a move, whatever its shape would be as arithmetic.
+#[cfg(test)]
+pub(crate) fn is_move(insn: &Decoded) -> bool {
+    find(insn).is_some()
+}
+
 /// Whether the encoding is one that exists, on the guest's processor.
 fn exists<O: Ops>(ops: &O, insn: &Decoded, known: &Known) -> bool {
     let vector = &insn.vector;
@@ -174,13 +182,27 @@ fn exists<O: Ops>(ops: &O, insn: &Decoded, known: &Known) -> bool {
         && (!bytes || ops.has(Feature::Avx512Bw))
 }
 
+/// Returns the instruction with the address that it means if its memory operand has `len` bytes.
+fn scaled(cx: &Context, len: usize) -> Context {
+    let mut cx = *cx;
+    if let Rm::Memory(address) = &mut cx.insn.rm {
+        // A displacement of one byte counts operands.
+        if cx.insn.modrm.mode() == 1 {
+            address.displacement = address.displacement.wrapping_mul(len as u64);
+        }
+    }
+    cx
+}
+
 /// Executes an instruction in an EVEX encoding.
 ///
 /// # Errors
 ///
-/// [`Fault::Unhandleable`] for all but moves.
+/// [`Fault::Unhandleable`] for what is not known.
 pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
-    let known = find(&cx.insn).ok_or(Fault::Unhandleable)?;
+    let Some(known) = find(&cx.insn) else {
+        return arithmetic::execute(ops, cx);
+    };
     if !exists(ops, &cx.insn, &known) {
         return Err(Exception::UNDEFINED.into());
     }
@@ -199,13 +221,7 @@ pub(crate) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         general: known.general,
     };
     let len = shape.size.bytes(&cx.insn, cx.code == CodeWidth::Bits64);
-    let mut cx = *cx;
-    if let Rm::Memory(address) = &mut cx.insn.rm {
-        // A displacement of one byte counts operands.
-        if cx.insn.modrm.mode() == 1 {
-            address.displacement = address.displacement.wrapping_mul(len as u64);
-        }
-    }
+    let cx = scaled(cx, len);
     if cx.insn.vector.mask == 0 {
         return moves::run(ops, &cx, known.kind, &shape, len);
     }

@@ -83,6 +83,14 @@ impl Mask {
         mask
     }
 
+    /// Of an operand of one element of `len` bytes, which counts if any did.
+    pub(super) fn any(self, len: usize) -> Self {
+        Self {
+            bits: u64::from(self.bits != 0),
+            element: len,
+        }
+    }
+
     fn has(&self, number: usize) -> bool {
         // CAST: At most 64 elements.
         self.bits.wrapping_shr(number as u32) & 1 != 0
@@ -202,6 +210,23 @@ fn read<O: Ops>(
         ops.read(&part, bytes)?;
     }
     Ok(())
+}
+
+/// Reads what counts of a memory operand of `into.len()` bytes into `into`, of which the rest stays. It may be #AC if
+/// the operand is not aligned to `align` bytes and anything counts.
+///
+/// # Errors
+///
+/// As for other reads, for what counts.
+pub(super) fn load<O: Ops>(
+    ops: &mut O,
+    cx: &Context,
+    mask: &Mask,
+    align: usize,
+    into: &mut [u8],
+) -> Result {
+    let place = translate(ops, cx, mask, into.len(), Aligned::To(align), Access::Read)?;
+    read(ops, &place, mask, into)
 }
 
 /// Writes what counts of `whole`.

@@ -29,12 +29,14 @@ use crate::emulate::{
     operand::Context,
     ops::{
         Access,
+        Buffer,
         Exception,
         Fault,
         Gpr,
         Ops,
         Replay,
-        Result, //
+        Result,
+        BUFFER_LEN, //
     },
     CodeWidth,
     Vendor, //
@@ -63,6 +65,12 @@ pub(crate) fn replay<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         }
         _ => None,
     };
+    let (general, written) = general(cx, &shape);
+    run(ops, cx, &code, place, len, shape.access, general, written)
+}
+
+/// Returns the general register that an instruction uses, and again if it writes it.
+pub(super) fn general(cx: &Context, shape: &Shape) -> (Option<Gpr>, Option<Gpr>) {
     let general = match shape.general {
         General::No => None,
         General::Implied => Some(Gpr::RCX),
@@ -76,7 +84,7 @@ pub(crate) fn replay<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         General::RmRead => None,
         _ => general,
     };
-    run(ops, cx, &code, place, len, shape.access, general, written)
+    (general, written)
 }
 
 /// Translates the memory operand, and makes sure that it is aligned if it has to be.
@@ -100,7 +108,7 @@ pub(super) fn translate<O: Ops>(
 }
 
 /// Returns the alignment in bytes without which a memory operand of `len` bytes may be #AC.
-fn alignment<O: Ops>(ops: &O, insn: &Decoded, len: usize) -> usize {
+pub(super) fn alignment<O: Ops>(ops: &O, insn: &Decoded, len: usize) -> usize {
     // What #AC is about is the alignment of 16 bytes also where there are more. Intel's processors may raise it for
     // vectors or not, says their manual; they do not (seen), but for what has at most 8 bytes, and not for VCVTPS2PH.
     match ops.vendor() {
@@ -135,7 +143,7 @@ pub(crate) fn earlier<O: Ops>(ops: &mut O, code: &Replayed, fault: Fault) -> Fau
 ///
 /// #UD.
 #[inline(never)]
-fn check_register<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape) -> Result {
+pub(super) fn check_register<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape) -> Result {
     let vector = &cx.insn.vector;
     if cx.insn.is_legacy() || vector.register != 0 || vector.no_register {
         return Ok(());
@@ -163,7 +171,30 @@ pub(crate) fn run<O: Ops>(
     general: Option<Gpr>,
     written: Option<Gpr>,
 ) -> Result {
+    let mut buffer = Buffer([0; BUFFER_LEN]);
+    if let (Some(place), Access::Read) = (&place, access) {
+        let into = buffer.0.get_mut(..len).ok_or(Fault::Unhandleable)?;
+        ops.read(place, into)?;
+    }
+    let target = place.filter(|_| access == Access::Write);
+    run_with(ops, cx, code, &buffer, target, len, general, written)
+}
+
+/// As [`run`], with a memory operand of `len` bytes that is in `buffer`, or, if it is written, that goes to `target`.
+#[inline(never)]
+#[expect(clippy::too_many_arguments)]
+pub(super) fn run_with<O: Ops>(
+    ops: &mut O,
+    cx: &Context,
+    code: &Replayed,
+    buffer: &Buffer,
+    target: Option<O::Place>,
+    len: usize,
+    general: Option<Gpr>,
+    written: Option<Gpr>,
+) -> Result {
     let mut replay = Replay {
+        buffer: *buffer,
         rax: ops.gpr(Gpr::RAX),
         rcx: general.map_or(0, |number| ops.gpr(number)),
         rdx: ops.gpr(Gpr::RDX),
@@ -178,10 +209,6 @@ pub(crate) fn run<O: Ops>(
         leaves_pointers: cx.insn.map == Map::One,
         ..code.blank()
     };
-    if let (Some(place), Access::Read) = (&place, access) {
-        let into = replay.buffer.0.get_mut(..len).ok_or(Fault::Unhandleable)?;
-        ops.read(place, into)?;
-    }
     let before = replay;
     if let Err(fault) = ops.replay(&mut replay) {
         if fault == Fault::Exception(Exception::NUMERIC) {
@@ -190,7 +217,7 @@ pub(crate) fn run<O: Ops>(
         }
         return Err(fault);
     }
-    if let (Some(place), Access::Write) = (&place, access) {
+    if let Some(place) = &target {
         let from = replay.buffer.0.get(..len).ok_or(Fault::Unhandleable)?;
         // A store with an x87 exception that is not masked does not happen.
         let stored = cx.insn.map != Map::One

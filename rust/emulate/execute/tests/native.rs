@@ -53,6 +53,7 @@ use std::{
 };
 
 mod generate;
+mod opmasks;
 mod undefined;
 
 use generate::{
@@ -608,6 +609,13 @@ fn masked_moves_agree_with_processor() {
 }
 
 #[test]
+fn e_4_evex_arithmetic_agrees_with_processor() {
+    run(CodeWidth::Bits64, Pick::Evex, 0, 40_000);
+    run(CodeWidth::Bits32, Pick::Evex, 0, 15_000);
+    run(CodeWidth::Bits16, Pick::Evex, 0, 10_000);
+}
+
+#[test]
 fn saved_state_agrees_with_processor() {
     run(CodeWidth::Bits64, Pick::State, 0, 50_000);
     run(CodeWidth::Bits32, Pick::State, 0, 20_000);
@@ -637,6 +645,7 @@ fn agrees_with_processor_for_long() {
     for code in [CodeWidth::Bits64, CodeWidth::Bits32, CodeWidth::Bits16] {
         run(code, Pick::Any, seed, cases);
         run(code, Pick::Vector, seed, cases);
+        run(code, Pick::Evex, seed, cases);
     }
 }
 

@@ -65,6 +65,62 @@ fn e_4_masked_elements_are_not_accessed() {
 }
 
 #[test]
+fn e_4_opmasks_say_what_arithmetic_reads() {
+    let code = CodeWidth::Bits64;
+    let read = |at, len| Call::Read(at, len);
+    let translate = |at, len| Call::Translate(at, len, Access::Read);
+    let unknown = Err(Fault::Unhandleable);
+    for (insn, mask, calls) in [
+        // vpaddd zmm0 {k1}, zmm0, [rbx]
+        (
+            &[0x62, 0xf1, 0x7d, 0x49, 0xfe, 0x03][..],
+            0b1001,
+            &[translate(0x2ff8, 16), read(0x2ff8, 4), read(0x3004, 4)][..],
+        ),
+        (&[0x62, 0xf1, 0x7d, 0x49, 0xfe, 0x03], !0xffff, &[]),
+        // The same with [rbx + 1 * 64].
+        (
+            &[0x62, 0xf1, 0x7d, 0x49, 0xfe, 0x43, 0x01],
+            2,
+            &[translate(0x303c, 4), read(0x303c, 4)],
+        ),
+        // With [rbx + 1 * 4] {1to16}.
+        (
+            &[0x62, 0xf1, 0x7d, 0x59, 0xfe, 0x43, 0x01],
+            1 << 15,
+            &[translate(0x2ffc, 4), read(0x2ffc, 4)],
+        ),
+        (&[0x62, 0xf1, 0x7d, 0x59, 0xfe, 0x43, 0x01], 1 << 16, &[]),
+        // vpbroadcastb zmm0 {k1}, [rbx]
+        (
+            &[0x62, 0xf2, 0x7d, 0x49, 0x78, 0x03],
+            1 << 63,
+            &[translate(0x2ff8, 1), read(0x2ff8, 1)],
+        ),
+        // vpshufb zmm0 {k1}, zmm0, [rbx], which reads all.
+        (
+            &[0x62, 0xf2, 0x7d, 0x49, 0x00, 0x03],
+            0,
+            &[translate(0x2ff8, 64), read(0x2ff8, 64)],
+        ),
+        // vpmovdb [rbx] {k1}, zmm0, which is not known under a mask.
+        (&[0x62, 0xf2, 0x7e, 0x49, 0x31, 0x03], !0, &[]),
+    ] {
+        let mut guest = guest();
+        guest.state.xcr0 = 0xe7;
+        guest.state.vectors.as_mut().unwrap().opmasks[1] = mask;
+        // Nothing replays here.
+        assert_eq!(emulate_one(&mut guest, insn, code), unknown, "{insn:02x?}");
+        assert_eq!(guest.calls, calls, "{insn:02x?}");
+    }
+    // vpshufb with b
+    let mut guest = guest();
+    guest.state.xcr0 = 0xe7;
+    let done = emulate_one(&mut guest, &[0x62, 0xf2, 0x7d, 0x59, 0x00, 0x03], code);
+    assert_eq!(done, Err(Exception::UNDEFINED.into()));
+}
+
+#[test]
 fn e_6_a_wrong_area_restores_nothing() {
     let code = CodeWidth::Bits64;
     // xrstor [rbx]

@@ -3,6 +3,7 @@
 //! Makes instructions and states that are worth comparing.
 
 use super::*;
+use crate::emulate::simd::evex::shape;
 use iced_x86::{
     Decoder,
     DecoderOptions, //
@@ -17,6 +18,8 @@ pub(super) enum Pick {
     Vector,
     /// Moves under a mask.
     Masked,
+    /// Arithmetic in EVEX encodings.
+    Evex,
     /// All registers, to and from memory.
     State,
     /// Those of [`Bench::found`], one after the other.
@@ -203,6 +206,41 @@ impl Random {
         }
         bytes.extend(self.next().to_le_bytes());
         bytes.truncate(15);
+        bytes
+    }
+
+    /// Arithmetic in an EVEX encoding, mostly one that is known.
+    fn evex(&mut self, code: CodeWidth) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(20);
+        for _ in 0..64 {
+            let long = code == CodeWidth::Bits64;
+            let one = self.byte() & if long { 0xf0 } else { 0x30 } | if long { 0 } else { 0xc0 };
+            let none = if self.below(2) == 0 { 0x78 } else { 0 };
+            let two = self.byte() & 0xfb | none | 4;
+            let length = self.pick(&[0, 1, 2, 2, 0, 1, 2, 2, 3]) << 5;
+            let mask = self.pick(&[0, 1]) * self.byte() & 7;
+            let zeroing = if mask != 0 {
+                self.pick(&[0, 0, 0x80])
+            } else {
+                0
+            };
+            let single = self.pick(&[0, 0, 0x10]);
+            let high = match long {
+                true => self.pick(&[8, 8, 0]),
+                false => self.pick(&[8, 8, 8, 8, 8, 8, 8, 0]),
+            };
+            let three = zeroing | length | single | high | mask;
+            let map = one | 1 + self.below(3) as u8;
+            // Memory, mostly.
+            let modrm = self.byte() & self.pick(&[0x3f, 0x7f, 0xbf, 0xff]);
+            bytes.clear();
+            bytes.extend([0x62, map, two, three, self.byte(), modrm]);
+            bytes.extend(self.next().to_le_bytes());
+            let insn = decode(&bytes, code, vendor());
+            if insn.is_ok_and(|insn| shape::find(&insn).is_some()) {
+                break;
+            }
+        }
         bytes
     }
 
@@ -460,6 +498,7 @@ impl Recipe {
             Pick::Any => random.any(code),
             Pick::Vector => random.vector(code),
             Pick::Masked => random.masked(code),
+            Pick::Evex => random.evex(code),
             Pick::State => random.state(code),
             Pick::Found => bench.found[seed as usize % bench.found.len()].clone(),
         };
