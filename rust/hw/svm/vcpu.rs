@@ -13,7 +13,6 @@ use super::gprs::{
     oxen_svm_enter,
     Gprs, //
 };
-use super::msrpm;
 use super::vmcb::{
     clean,
     event,
