@@ -207,11 +207,8 @@ impl Host for Running<'_> {
         if self.is_payload_code(addr, size) {
             return Ok(());
         }
-        let is_in = |from: u64, len: u64| {
-            addr.checked_sub(from)
-                .and_then(|at| at.checked_add(size.into()))
-                .is_some_and(|end| end <= len)
-        };
+        // Where it begins: what is larger than the function is refused below, wherever it ends.
+        let is_in = |from: u64, len: u64| addr.checked_sub(from).is_some_and(|at| at < len);
         let bounds = &self.bounds;
         if !is_in(bounds.text, bounds.text_len) && !is_in(bounds.cold, bounds.cold_len) {
             return Err(if symbols::is_module_text(addr) {
