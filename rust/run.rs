@@ -143,6 +143,8 @@ struct Running<'a, B: Backend> {
     watches_msrs: bool,
     /// Where a monitor answers, if it may be looked at.
     slot: Option<SharedPage>,
+    /// The instruction that is carried out needs what executes others.
+    wants_replayer: Cell<bool>,
     /// The instruction that is carried out needs something that is not there now.
     short: Cell<bool>,
     /// The domain shuts down, and the vCPU stops when device models have done what they do for it.
@@ -398,6 +400,7 @@ impl<'a, B: Backend> Running<'a, B> {
             watched: false,
             watches_msrs: true,
             slot: None,
+            wants_replayer: Cell::new(false),
             short: Cell::new(false),
             stop_later: false,
         };
@@ -475,6 +478,9 @@ impl<B: Backend> Running<'_, B> {
             if !self.owned.device.transfer.is_idle() && !self.model_answered(requests) {
                 self.begin_wait_for_model();
                 return Leave::Model;
+            }
+            if self.wants_replayer.take() && !self.make_replayer() {
+                return Leave::Nap;
             }
             if self.short.take() {
                 return Leave::Nap;

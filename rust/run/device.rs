@@ -112,6 +112,7 @@ impl<B: Backend> Running<'_, B> {
         let kept = !transfer.is_idle()
             || (denied && transfer.has_answers())
             || self.short.get()
+            || self.wants_replayer.get()
             || !matches!(again, Again::Checked);
         if kept {
             self.give_up(exit, again);

@@ -212,19 +212,26 @@ impl<B: Backend> Replayer<B> {
 }
 
 impl<B: Backend> Running<'_, B> {
+    /// Makes what executes instructions, outside of the emulator: there is too little of the stack left within. `false`
+    /// without memory for it.
+    #[inline(never)]
+    pub(super) fn make_replayer(&mut self) -> bool {
+        let Ok(mut new) = Replayer::<B>::new() else {
+            return false;
+        };
+        new.hw.share_predictions(self.hw);
+        *self.replayer = Some(new);
+        true
+    }
+
     /// Executes an instruction on a copy of the guest's registers, which is kept for [`Running::commit_replay`].
     ///
     /// # Errors
     ///
     /// The exception that it raises, and those of [`Replayer::execute`].
     pub(super) fn replay(&mut self, replay: &mut Replay) -> Result {
-        if self.replayer.is_none() {
-            // Without memory for it the guest's instruction is started again.
-            let mut new = Replayer::<B>::new().map_err(|_| self.short_of_something())?;
-            new.hw.share_predictions(self.hw);
-            *self.replayer = Some(new);
-        }
         let Some(replayer) = self.replayer else {
+            self.wants_replayer.set(true);
             return Err(Fault::Retry);
         };
         let cr4 = CR4_PAE | self.hw.cr4() & CR4_UNITS;
