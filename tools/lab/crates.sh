@@ -54,12 +54,13 @@ take_crates() {
 keep_crates() {
 	# shellcheck disable=SC2016 # expanded inside the root.
 	step "keeping crates for the next checkout" "$BUILD/keep-crates.log" in_checkout -- bash -euc '
-		build=$0 all=/lab/cargo/built kept=/lab/cargo/built/$1 part=/lab/cargo/built-$$
+		build=$0 all=/lab/cargo/built kept=/lab/cargo/built/$1
 		shift
 		[ ! -d "$kept" ] || exit 0
 		for name; do [ -d "$build/$name" ] || exit 0; done
+		# Each root has its own numbers of processes: they do not tell two runs apart.
+		part=$(mktemp -d "$all-XXXXXX")
 		trap "rm -rf -- $part" EXIT
-		mkdir "$part"
 		for name; do cp -a --reflink=auto "$build/$name" "$part"; done
 		rm -rf -- "$part/cargo-fuzz/corpus"
 		find "$part" -type d -name incremental -prune -exec rm -rf -- {} +
