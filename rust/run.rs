@@ -60,6 +60,7 @@ use crate::hw::{
 use crate::mm::frames::FrameCache;
 use crate::policy::cpuid::CpuPolicy;
 use crate::policy::DomainView;
+use crate::sys::alloc::KBox;
 use crate::sys::page::SharedPage;
 use crate::sys::sched::{
     self,
@@ -104,7 +105,8 @@ pub(crate) fn spawn<B: Backend>(domain: Arc<Domain>, id: u32) -> Result<Thread> 
 /// The hardware's part of a vCPU.
 struct Hardware<B: Backend> {
     vcpu: B::Vcpu,
-    replayer: Option<Replayer<B>>,
+    /// In a box: few need one, and the stack is small.
+    replayer: Option<KBox<Replayer<B>>>,
 }
 
 /// A vCPU while its thread has its state.
@@ -119,7 +121,7 @@ struct Running<'a, B: Backend> {
     owned: &'a mut Owned,
     hw: &'a mut B::Vcpu,
     /// What executes instructions in the guest's place, once one had to be.
-    replayer: &'a mut Option<Replayer<B>>,
+    replayer: &'a mut Option<KBox<Replayer<B>>>,
     policy: Arc<CpuPolicy>,
     view: DomainView,
     upcall: Upcall,

@@ -220,8 +220,8 @@ impl<B: Backend> Running<'_, B> {
             return false;
         };
         new.hw.share_predictions(self.hw);
-        *self.replayer = Some(new);
-        true
+        *self.replayer = KBox::new(new, GFP_KERNEL).ok();
+        self.replayer.is_some()
     }
 
     /// Executes an instruction on a copy of the guest's registers, which is kept for [`Running::commit_replay`].
