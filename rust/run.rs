@@ -77,6 +77,7 @@ use crate::sys::{
 use crate::trace;
 use crate::vlapic;
 use crate::vm_event::Want;
+use device::Lack;
 use replay::Replayer;
 use schedule::Hook;
 
@@ -145,10 +146,8 @@ struct Running<'a, B: Backend> {
     watches_msrs: bool,
     /// Where a monitor answers, if it may be looked at.
     slot: Option<SharedPage>,
-    /// The instruction that is carried out needs what executes others.
-    wants_replayer: Cell<bool>,
-    /// The instruction that is carried out needs something that is not there now.
-    short: Cell<bool>,
+    /// What the instruction that is carried out needs and has not.
+    lacks: Cell<Lack>,
     /// The domain shuts down, and the vCPU stops when device models have done what they do for it.
     stop_later: bool,
 }
@@ -402,8 +401,7 @@ impl<'a, B: Backend> Running<'a, B> {
             watched: false,
             watches_msrs: true,
             slot: None,
-            wants_replayer: Cell::new(false),
-            short: Cell::new(false),
+            lacks: Cell::default(),
             stop_later: false,
         };
         running.refresh_view();
@@ -481,11 +479,10 @@ impl<B: Backend> Running<'_, B> {
                 self.begin_wait_for_model();
                 return Leave::Model;
             }
-            if self.wants_replayer.take() && !self.make_replayer() {
-                return Leave::Nap;
-            }
-            if self.short.take() {
-                return Leave::Nap;
+            match self.lacks.take() {
+                Lack::Nothing => {}
+                Lack::Replayer if self.make_replayer() => {}
+                Lack::Replayer | Lack::Moment => return Leave::Nap,
             }
             if self.carry_out_again() {
                 continue;

@@ -18,7 +18,10 @@ use super::{
         Result, //
     },
     simd::{
-        replay,
+        replay::{
+            self,
+            Used, //
+        },
         rewrite, //
     },
     width::Width, //
@@ -27,7 +30,7 @@ use super::{
 /// Executes 9B: FWAIT.
 pub(crate) fn wait<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     fpu_state::check(ops, Unit::Wait)?;
-    replay::run(ops, cx, &rewrite::wait(), None, 0, Access::Read, None, None)
+    replay::run(ops, cx, &rewrite::wait(), None, 0, Access::Read, Used::NONE)
 }
 
 /// What an instruction does with memory.
@@ -89,7 +92,7 @@ pub(crate) fn escape<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let environment = if wide { 28 } else { 14 };
     let Rm::Memory(_) = cx.insn.rm else {
         let code = rewrite::rewrite_x87(&cx.insn, true);
-        return replay::run(ops, cx, &code, None, 0, Access::Read, None, None);
+        return replay::run(ops, cx, &code, None, 0, Access::Read, Used::NONE);
     };
     let (len, access, wide) = match memory(cx.insn.opcode, cx.insn.digit()) {
         Memory::Read(len) => (len, Access::Read, true),
@@ -111,5 +114,5 @@ pub(crate) fn escape<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     let code = rewrite::rewrite_x87(&cx.insn, wide);
     let place = cx.memory_bytes(ops, len, align, access);
     let place = place.map_err(|fault| replay::earlier(ops, &code, fault))?;
-    replay::run(ops, cx, &code, Some(place), len, access, None, None)
+    replay::run(ops, cx, &code, Some(place), len, access, Used::NONE)
 }

@@ -31,6 +31,18 @@ use crate::ioreq::{
 };
 use crate::sys::hold;
 
+/// What an instruction that is carried out needs and has not.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// It has all.
+    #[default]
+    Nothing,
+    /// The processor that executes others' instructions, which is made outside of the emulator.
+    Replayer,
+    /// Something that may be there in a moment.
+    Moment,
+}
+
 /// What became of an access.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -111,8 +123,7 @@ impl<B: Backend> Running<'_, B> {
         let transfer = &self.owned.device.transfer;
         let kept = !transfer.is_idle()
             || (denied && transfer.has_answers())
-            || self.short.get()
-            || self.wants_replayer.get()
+            || self.lacks.get() != Lack::Nothing
             || !matches!(again, Again::Checked);
         if kept {
             self.give_up(exit, again);
@@ -124,7 +135,7 @@ impl<B: Backend> Running<'_, B> {
     /// Has the vCPU wait a moment before it carries the instruction out again: there is no memory for it, or the
     /// processor is not ours.
     pub(super) fn short_of_something(&self) -> Fault {
-        self.short.set(true);
+        self.lacks.set(Lack::Moment);
         Fault::Retry
     }
 

@@ -17,6 +17,7 @@ use core::pin::Pin;
 
 use kernel::init::InPlaceInit as _;
 
+use super::device::Lack;
 use super::Running;
 use crate::abi::errno::Result as Errno;
 use crate::emulate::area::Pointers;
@@ -231,7 +232,7 @@ impl<B: Backend> Running<'_, B> {
     /// The exception that it raises, and those of [`Replayer::execute`].
     pub(super) fn replay(&mut self, replay: &mut Replay) -> Result {
         let Some(replayer) = self.replayer else {
-            self.wants_replayer.set(true);
+            self.lacks.set(Lack::Replayer);
             return Err(Fault::Retry);
         };
         let cr4 = CR4_PAE | self.hw.cr4() & CR4_UNITS;

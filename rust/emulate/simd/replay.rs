@@ -65,13 +65,27 @@ pub(crate) fn replay<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         }
         _ => None,
     };
-    let (general, written) = general(cx, &shape);
-    run(ops, cx, &code, place, len, shape.access, general, written)
+    run(ops, cx, &code, place, len, shape.access, used(cx, &shape))
 }
 
-/// Returns the general register that an instruction uses, and again if it writes it.
-pub(super) fn general(cx: &Context, shape: &Shape) -> (Option<Gpr>, Option<Gpr>) {
-    let general = match shape.general {
+/// The general register that an instruction uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Used {
+    gpr: Option<Gpr>,
+    written: bool,
+}
+
+impl Used {
+    /// It uses none.
+    pub(crate) const NONE: Self = Self {
+        gpr: None,
+        written: false,
+    };
+}
+
+/// Returns the general register that an instruction of this shape uses.
+pub(super) fn used(cx: &Context, shape: &Shape) -> Used {
+    let gpr = match shape.general {
         General::No => None,
         General::Implied => Some(Gpr::RCX),
         General::RegWritten => Some(cx.insn.reg()),
@@ -80,11 +94,10 @@ pub(super) fn general(cx: &Context, shape: &Shape) -> (Option<Gpr>, Option<Gpr>)
             _ => None,
         },
     };
-    let written = match shape.general {
-        General::RmRead => None,
-        _ => general,
-    };
-    (general, written)
+    Used {
+        gpr,
+        written: shape.general != General::RmRead,
+    }
 }
 
 /// Translates the memory operand, and makes sure that it is aligned if it has to be.
@@ -158,9 +171,8 @@ pub(super) fn check_register<O: Ops>(ops: &mut O, cx: &Context, shape: &Shape) -
 }
 
 /// Executes `code` with the memory operand `place` of `len` bytes in the buffer and the register
-/// `general` in RCX, and writes what came of it.
+/// that is used in RCX, and writes what came of it.
 #[inline(never)]
-#[expect(clippy::too_many_arguments)]
 pub(crate) fn run<O: Ops>(
     ops: &mut O,
     cx: &Context,
@@ -168,8 +180,7 @@ pub(crate) fn run<O: Ops>(
     place: Option<O::Place>,
     len: usize,
     access: Access,
-    general: Option<Gpr>,
-    written: Option<Gpr>,
+    used: Used,
 ) -> Result {
     let mut buffer = Buffer([0; BUFFER_LEN]);
     if let (Some(place), Access::Read) = (&place, access) {
@@ -177,12 +188,11 @@ pub(crate) fn run<O: Ops>(
         ops.read(place, into)?;
     }
     let target = place.filter(|_| access == Access::Write);
-    run_with(ops, cx, code, &buffer, target, len, general, written)
+    run_with(ops, cx, code, &buffer, target, len, used)
 }
 
 /// As [`run`], with a memory operand of `len` bytes that is in `buffer`, or, if it is written, that goes to `target`.
 #[inline(never)]
-#[expect(clippy::too_many_arguments)]
 pub(super) fn run_with<O: Ops>(
     ops: &mut O,
     cx: &Context,
@@ -190,13 +200,12 @@ pub(super) fn run_with<O: Ops>(
     buffer: &Buffer,
     target: Option<O::Place>,
     len: usize,
-    general: Option<Gpr>,
-    written: Option<Gpr>,
+    used: Used,
 ) -> Result {
     let mut replay = Replay {
         buffer: *buffer,
         rax: ops.gpr(Gpr::RAX),
-        rcx: general.map_or(0, |number| ops.gpr(number)),
+        rcx: used.gpr.map_or(0, |number| ops.gpr(number)),
         rdx: ops.gpr(Gpr::RDX),
         flags: ops.rflags() & STATUS,
         // CAST: At most 128.
@@ -228,7 +237,7 @@ pub(super) fn run_with<O: Ops>(
         }
     }
     ops.commit_replay();
-    if let Some(number) = written {
+    if let (Some(number), true) = (used.gpr, used.written) {
         ops.set_gpr(number, replay.rcx);
     }
     if code.stores_ax() {

@@ -83,7 +83,7 @@ pub(super) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
     };
     replay::check_register(ops, cx, &shape)?;
     let code = rewrite(cx, &shape, cx.insn.vector.register);
-    let (general, written) = replay::general(cx, &shape);
+    let used = replay::used(cx, &shape);
     let cx = scaled(cx, len);
     if let Some(mask) = mask {
         let mut buffer = Buffer([0; BUFFER_LEN]);
@@ -91,7 +91,7 @@ pub(super) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         let into = buffer.0.get_mut(..len).ok_or(Fault::Unhandleable)?;
         let done = masked::load(ops, &cx, &mask, align, into);
         done.map_err(|fault| replay::earlier(ops, &code, fault))?;
-        return replay::run_with(ops, &cx, &code, &buffer, None, len, general, written);
+        return replay::run_with(ops, &cx, &code, &buffer, None, len, used);
     }
     let place = match in_memory {
         true => {
@@ -100,8 +100,7 @@ pub(super) fn execute<O: Ops>(ops: &mut O, cx: &Context) -> Result {
         }
         false => None,
     };
-    let access = known.access;
-    replay::run(ops, &cx, &code, place, len, access, general, written)
+    replay::run(ops, &cx, &code, place, len, known.access, used)
 }
 
 /// Returns which elements of a memory operand are accessed, which without broadcasting has `whole` bytes; `None` if
