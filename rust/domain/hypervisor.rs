@@ -419,9 +419,14 @@ impl topology::Domains for Hypervisor {
                 consumer: Consumer::VmEvent,
                 vcpu,
                 port,
+                closed,
             } => {
                 if let Ok(domain) = self.domain(domid) {
-                    domain.monitor_notified(vcpu, port);
+                    if closed {
+                        domain.monitor_closed(vcpu, port);
+                    } else {
+                        domain.monitor_notified(self, vcpu, port);
+                    }
                 }
             }
         }

@@ -317,15 +317,32 @@ impl Domain {
         });
     }
 
-    /// The monitor has sent an event through the port of a vCPU, or has let go of it.
-    pub(crate) fn monitor_notified(&self, vcpu: u32, port: u32) {
+    /// The monitor has sent an event through the port of a vCPU.
+    pub(crate) fn monitor_notified(&self, hypervisor: &Hypervisor, vcpu: u32, port: u32) {
+        let gone = self.monitor.lock().listener() == Listener::Gone;
+        if gone && self.another_listens(hypervisor, port) {
+            self.tell_watched();
+        }
+        self.collect_answers(Some(vcpu));
+    }
+
+    /// Notes that another monitor has come to a port that one has let go of, if it is so. The event may be older than
+    /// the end of the first.
+    fn another_listens(&self, hypervisor: &Hypervisor, port: u32) -> bool {
+        // Nobody lets go of a port meanwhile.
+        let _connections = hypervisor.connections.lock();
         let status = self.ports().lock().status(port);
         let connected = matches!(status, Ok((StatusDetail::Interdomain(..), _)));
-        let heard = connected && self.monitor.lock().hear(port);
+        connected && self.monitor.lock().hear(port)
+    }
+
+    /// The monitor has let go of the port of a vCPU. Event channels stay as they are until this is done, so the port is
+    /// still that monitor's.
+    pub(crate) fn monitor_closed(&self, vcpu: u32, port: u32) {
         // Answers that were given before it has ended count.
         self.collect_answers(Some(vcpu));
-        let ended = !connected && self.monitor.lock().abandon(port);
-        if heard || ended {
+        let ended = self.monitor.lock().abandon(port);
+        if ended {
             self.tell_watched();
         }
     }

@@ -135,6 +135,7 @@ impl Ports {
                         consumer,
                         vcpu: channel.vcpu,
                         port,
+                        closed: true,
                     })
             }
             _ => Delivery::None,

@@ -97,6 +97,7 @@ impl Ports {
                     consumer,
                     vcpu: channel.vcpu,
                     port,
+                    closed: false,
                 },
                 None => self.raise(port),
             },

@@ -154,6 +154,8 @@ pub(crate) enum Delivery {
         vcpu: u32,
         /// The local port.
         port: Port,
+        /// It is no event: the partner has closed its port.
+        closed: bool,
     },
 }
 

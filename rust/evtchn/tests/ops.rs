@@ -444,7 +444,8 @@ fn a_port_of_the_hypervisor_is_the_hypervisors() {
         [Delivery::Xen {
             consumer: Consumer::Ioreq,
             vcpu: 1,
-            port
+            port,
+            closed: false
         }]
     );
     assert!(!two_level(&world, 1).pending(port));
@@ -489,7 +490,8 @@ fn the_hypervisor_hears_of_the_end_of_its_partner() {
         [Delivery::Xen {
             consumer: Consumer::VmEvent,
             vcpu: 0,
-            port
+            port,
+            closed: true
         }]
     );
     assert_eq!(world.on(1, |p| p.status(port)), Ok((Status::Unbound(0), 0)));
