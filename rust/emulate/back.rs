@@ -221,7 +221,7 @@ pub(crate) fn interrupt<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
         }
         pointer.set(ops, above);
         ops.unblock_nmi();
-        return Ok(target.commit(ops));
+        return Ok(returned(target.commit(ops), width));
     }
     let long = ops.long_mode()?;
     if !long && ops.cpl() == 0 && width == Width::Dword && image & VM != 0 {
@@ -242,7 +242,15 @@ pub(crate) fn interrupt<O: Ops>(ops: &mut O, cx: &Context) -> Result<Done> {
     };
     flags::set(ops, mask, image);
     ops.unblock_nmi();
-    Ok(done)
+    Ok(returned(done, width))
+}
+
+/// What IRET has done if it was a jump: it loads RF, unless the image has only 16 bits.
+fn returned(done: Done, width: Width) -> Done {
+    match done {
+        Done::Jump { rip } if width != Width::Word => Done::Return { rip },
+        done => done,
+    }
 }
 
 /// The flags that IRET replaces at the current privilege.
@@ -297,5 +305,5 @@ fn enter_virtual<O: Ops>(
     flags::set(ops, mask, image);
     ops.set_cpl(3);
     ops.unblock_nmi();
-    Ok(Done::Jump { rip })
+    Ok(Done::Return { rip })
 }

@@ -289,12 +289,17 @@ pub(crate) enum Done {
         len: u8,
     },
     /// A repeated string instruction has iterations left, and registers say which. RIP stays; the
-    /// caller lets interrupts (and, if TF is set, the single-step trap) come, and then has the
-    /// instruction executed again, here or by the guest.
+    /// caller sets RF, lets interrupts (and, if TF is set, the single-step trap) come, and then has
+    /// the instruction executed again, here or by the guest.
     Again,
     /// As `Next`, except that RIP becomes this, which is a valid offset in the code segment.
     Jump {
         /// The offset of the next instruction, truncated to the width of the code.
+        rip: u64,
+    },
+    /// As `Jump`, after IRET, except that RF is not cleared: it is the one that was loaded.
+    Return {
+        /// The offset of the next instruction.
         rip: u64,
     },
     /// As `Jump`, after SYSCALL and SYSRET.

@@ -282,7 +282,8 @@ pub(crate) fn save<O: Ops>(ops: &mut O, cx: &Context, saving: Saving) -> Result 
     let mut pieces = state.pieces;
     let with_mxcsr = match saving {
         Saving::Compacted => saved & SSE != 0,
-        _ => saved & (SSE | AVX) != 0,
+        // By XSAVEOPT too: it belongs to no component, and is in none's initial state.
+        _ => requested & (SSE | AVX) != 0,
     };
     pieces.save_legacy(&mut state.area, saved, with_mxcsr);
     let form = match saving {

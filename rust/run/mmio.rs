@@ -180,6 +180,7 @@ impl<B: Backend> Running<'_, B> {
             let Some(bytes) = bytes.get(..self.insn.len) else {
                 return;
             };
+            let before = self.hw.rflags();
             let mut ops = GuestOps::new(self, rules);
             let done = match ops.judge_fetch(start, bytes, width) {
                 // Whatever it is, it may be executed.
@@ -195,7 +196,7 @@ impl<B: Backend> Running<'_, B> {
             match done {
                 Ok(Done::Next { len }) => {
                     let next = self.wrap_rip(self.hw.rip().wrapping_add(len.into()), width);
-                    self.complete(next);
+                    self.complete_emulated(next, before, false);
                     break;
                 }
                 Ok(Done::Shadow { len, stack }) => {
@@ -209,7 +210,16 @@ impl<B: Backend> Running<'_, B> {
                         break;
                     }
                 }
-                Ok(Done::Jump { rip } | Done::SystemCall { rip }) => {
+                Ok(Done::Jump { rip }) => {
+                    self.complete_emulated(rip, before, false);
+                    break;
+                }
+                Ok(Done::Return { rip }) => {
+                    self.complete_emulated(rip, before, true);
+                    break;
+                }
+                // By the flags that it has loaded.
+                Ok(Done::SystemCall { rip }) => {
                     self.complete(rip);
                     break;
                 }
@@ -310,13 +320,6 @@ impl<B: Backend> Running<'_, B> {
             }
         }
         self.insn.bytes = bytes;
-    }
-
-    /// Ends an iteration of a repeated instruction that has more of them: what ends with an instruction ends with it
-    /// too, and a guest that single-steps gets its trap.
-    pub(super) fn complete_iteration(&mut self) {
-        let rip = self.hw.rip();
-        self.complete(rip);
     }
 
     /// Delivers an exception that the emulator found.

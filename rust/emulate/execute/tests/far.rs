@@ -288,7 +288,7 @@ fn iret_returns_to_users() {
     let done = emulate_one(&mut guest, &[0x48, 0xcf], code);
     assert_eq!(
         done,
-        Ok(Done::Jump {
+        Ok(Done::Return {
             rip: 0x7fff_1234_5678
         })
     );
@@ -355,7 +355,7 @@ fn iret_enters_virtual_8086_mode() {
     ];
     frame(&mut guest, 4, &items);
     let done = emulate_one(&mut guest, &[0xcf], code);
-    assert_eq!(done, Ok(Done::Jump { rip: 0x2345 }));
+    assert_eq!(done, Ok(Done::Return { rip: 0x2345 }));
     assert_eq!(
         guest.state.selectors,
         [0x3000, 0x1000, 0x2000, 0x4000, 0x5000, 0x6000]

@@ -380,7 +380,7 @@ fn predicted(result: Result<Done>, guest: &Guest) -> Option<(Ending, u64)> {
     Some(match result {
         Ok(Done::Next { len }) => (stepped, next(len)),
         Ok(Done::Again) => (stepped, guest.rip),
-        Ok(Done::Jump { rip }) => (stepped, rip),
+        Ok(Done::Jump { rip } | Done::Return { rip }) => (stepped, rip),
         // There is no trap before the instruction after it, which does nothing.
         Ok(Done::Shadow { len, stack: true }) => (stepped, next(len) + 1),
         // Gates that users may not use.
