@@ -35,6 +35,7 @@ use crate::hw::state::{
     ExtendedState,
     Segment,
     SegmentName,
+    CR0_PE,
     RFLAGS_VM, //
 };
 use crate::hw::{
@@ -711,7 +712,8 @@ impl Vcpu for SvmVcpu {
                 event::TYPE_NMI | 2
             }
             Event::Exception { vector, error } => {
-                let error = match error {
+                // In real mode there are no error codes.
+                let error = match error.filter(|_| self.vmcb().cr0 & CR0_PE != 0) {
                     Some(code) => event::ERROR_VALID | u64::from(code) << 32,
                     None => 0,
                 };
