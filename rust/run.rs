@@ -378,6 +378,8 @@ impl<'a, B: Backend> Running<'a, B> {
         }
         domain.life.lock().has_run = true;
         let upcall = domain.ports().lock().upcall(vcpu.id(), &vcpu.upcall_epoch);
+        // The hardware's part is older than this one, and may have been left with one.
+        hw.want_interrupt_window(false);
         let mut running = Self {
             hypervisor,
             domain,
@@ -439,7 +441,7 @@ impl<B: Backend> Running<'_, B> {
             // What comes from here on keeps the vCPU from entering the guest, and is looked at next time.
             let requests = self
                 .vcpu
-                .take_requests(!(request::IN_SECTION | request::PATCH));
+                .take_requests(!(request::IN_SECTION | request::PATCH | request::INJECT));
             if (requests & request::STOP != 0 && self.must_stop()) || hold::should_stop() {
                 return Leave::Stop;
             }
@@ -466,7 +468,7 @@ impl<B: Backend> Running<'_, B> {
                 return Leave::Nap;
             }
             if self.owned.watched.stage != Stage::None {
-                if !self.monitor_answered(requests) && !self.poll_monitor() {
+                if !self.monitor_answered() && !self.poll_monitor() {
                     self.begin_wait_for_monitor();
                     return Leave::Monitor;
                 }
@@ -487,7 +489,8 @@ impl<B: Backend> Running<'_, B> {
             if self.carry_out_again() {
                 continue;
             }
-            if requests & request::INJECT != 0 {
+            // Between two instructions: it waits until the one that is carried out is over, and the vCPU goes on.
+            if self.vcpu.take_requests(request::INJECT) != 0 {
                 self.deliver_injection();
             }
             if self.vcpu.waits() && !self.wait_ends() {
@@ -496,16 +499,18 @@ impl<B: Backend> Running<'_, B> {
             if self.report_interrupt() {
                 continue;
             }
-            if self.steps() {
-                self.step();
-                continue;
-            }
-            let exit = self.section();
+            let exit = match self.steps() {
+                true => self.step(),
+                false => {
+                    let exit = self.section();
+                    self.handle(exit);
+                    exit
+                }
+            };
             if matches!(exit, Exit::Gone) {
                 // The machine suspends or reboots, or this processor goes offline: go on when that is over, or never.
                 return Leave::Nap;
             }
-            self.handle(exit);
         }
     }
 

@@ -193,10 +193,6 @@ impl<B: Backend> Running<'_, B> {
 
     /// Looks whether what the vCPU waits for from device models has come.
     pub(super) fn model_answered(&mut self, requests: u32) -> bool {
-        if requests & request::INJECT != 0 {
-            // Between two instructions, not within one.
-            self.vcpu.request(request::INJECT);
-        }
         let id = self.vcpu.id();
         let transfer = &mut self.owned.device.transfer;
         let mut answered = transfer.poll(id);

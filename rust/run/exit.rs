@@ -147,16 +147,15 @@ impl<B: Backend> Running<'_, B> {
             return;
         };
         let value = self.operand_value(gpr);
-        if self.store_control(access.number, value, true) {
+        if self.store_control(access.number, value) {
             self.complete(next);
         } else {
             self.inject(GP0);
         }
     }
 
-    /// Writes CR0, CR3 or CR4 for the guest, unless a monitor decides about it first, which `watched` allows; `false`
-    /// for #GP.
-    pub(super) fn store_control(&mut self, number: u8, value: u64, watched: bool) -> bool {
+    /// Writes CR0, CR3 or CR4 for the guest, unless a monitor decides about it first; `false` for #GP.
+    pub(super) fn store_control(&mut self, number: u8, value: u64) -> bool {
         let controls = self.controls();
         let (register, old, new) = match number {
             0 => match controls.write_cr0(value) {
@@ -176,7 +175,7 @@ impl<B: Backend> Running<'_, B> {
             },
             _ => return false,
         };
-        if !(watched && self.watched_control(register, old, new)) {
+        if !self.watched_control(register, old, new) {
             self.write_control(register, new);
         }
         true

@@ -159,11 +159,7 @@ impl<B: Backend> Running<'_, B> {
     }
 
     /// Goes on with an event that waits; `false` if it still has to.
-    pub(super) fn monitor_answered(&mut self, requests: u32) -> bool {
-        if requests & request::INJECT != 0 {
-            // After the answer.
-            self.vcpu.request(request::INJECT);
-        }
+    pub(super) fn monitor_answered(&mut self) -> bool {
         match self.owned.watched.stage {
             Stage::None => {}
             Stage::Unsent => self.send(false),

@@ -140,6 +140,10 @@ impl<B: Backend> Running<'_, B> {
     #[inline(never)]
     fn deliver_watched(&mut self) -> bool {
         if self.steps() {
+            // An open window would end each attempt before the instruction.
+            if core::mem::take(&mut self.window) {
+                self.hw.want_interrupt_window(false);
+            }
             return true;
         }
         self.deliver_now();

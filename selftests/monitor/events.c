@@ -321,6 +321,43 @@ static void steps(void)
 	end();
 }
 
+/* Steps of a guest that begins to allow interrupts when there is one. */
+static void steps_with_interrupt(void)
+{
+	static const uint8_t code[] = {
+		0xc7, 0x05, 0xf0, 0x00, 0xe0, 0xfe, 0xff, 0x01, 0, 0,	/* movl $0x1ff, SVR */
+		0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x40, 0, 0x04, 0,	/* movl $0x40040, ICR */
+		0xcc,				/* int3 */
+		0xfb,				/* sti */
+		0x40, 0x40, 0x40, 0x40,		/* inc %eax, four times */
+		0xeb, 0xfe,			/* for ever */
+	};
+	const uint64_t last = CODE_GFN * PAGE_SIZE + 26;
+	vm_event_request_t event;
+	unsigned int i;
+
+	BEGIN(code);
+	event_on(fd, w.domain, XEN_DOMCTL_MONITOR_EVENT_SOFTWARE_BREAKPOINT);
+	event_on(fd, w.domain, XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP);
+	domain_unpause(fd, w.domain);
+	tap(monitor_wait(&m, &event, 5000), "an interrupt waits at a breakpoint");
+	event.data.regs.x86.rip++;
+	event.data.regs.x86.rax = 0;
+	monitor_answer(&m, &event, VM_EVENT_FLAG_SET_REGISTERS | VM_EVENT_FLAG_TOGGLE_SINGLESTEP);
+	/* After STI there may be none. */
+	for (i = 0; i < 5 && monitor_wait(&m, &event, 5000); i++) {
+		if (event.reason != VM_EVENT_REASON_SINGLESTEP || event.data.regs.x86.rip == last)
+			break;
+		monitor_answer(&m, &event, 0);
+	}
+	tap(event.data.regs.x86.rip == last && event.data.regs.x86.rax == 4 &&
+	    event.data.regs.x86.rflags & 0x200, "steps go on when it could be delivered");
+	monitor_answer(&m, &event, VM_EVENT_FLAG_TOGGLE_SINGLESTEP);
+	tap_equal(domain_wait_shutdown(fd, w.domain), SHUTDOWN_reboot,
+		  "and it is delivered after them, to a guest that has no handler");
+	end();
+}
+
 static void debug(void)
 {
 	static const uint8_t code[] = {
@@ -349,6 +386,59 @@ static void debug(void)
 	tap(monitor_wait(&m, &event, 5000) &&
 	    event.reason == VM_EVENT_REASON_DEBUG_EXCEPTION,
 	    "and not delivered if the monitor does not");
+	end();
+
+	/* The same with a stack that the emulator accesses. */
+	BEGIN(code);
+	access_set(fd, w.domain, XENMEM_access_n, 0x1f, 1);
+	monitor_op(fd, w.domain, XEN_DOMCTL_MONITOR_OP_ENABLE,
+		   XEN_DOMCTL_MONITOR_EVENT_DEBUG_EXCEPTION, &domctl);
+	domain_unpause(fd, w.domain);
+	while (monitor_wait(&m, &event, 5000) && event.reason == VM_EVENT_REASON_MEM_ACCESS)
+		monitor_answer(&m, &event, VM_EVENT_FLAG_EMULATE);
+	tap(event.reason == VM_EVENT_REASON_DEBUG_EXCEPTION &&
+	    event.data.regs.x86.rip == CODE_GFN * PAGE_SIZE + 13,
+	    "an emulated POPF is not stepped by the flag that it has set");
+	end();
+}
+
+/* What an instruction does that a monitor has emulated is reported as of any other. */
+static void of_emulator(void)
+{
+	static const uint8_t code[] = {
+		0xb8, 0, 0x50, 0, 0,		/* mov $0x5000, %eax */
+		0x0f, 0x22, 0xd8,		/* mov %eax, %cr3 */
+		0xb9, 0x82, 0, 0, 0xc0,		/* mov $LSTAR, %ecx */
+		0x31, 0xd2,			/* xor %edx, %edx */
+		0x0f, 0x30,			/* wrmsr */
+		0xeb, 0xed,			/* again */
+	};
+	vm_event_request_t event;
+	unsigned int i, cr3 = 0, lstar = 0;
+
+	BEGIN(code);
+	monitor_op(fd, w.domain, XEN_DOMCTL_MONITOR_OP_CONTROL_REGISTERS, 0, NULL);
+	monitor_op(fd, w.domain, XEN_DOMCTL_MONITOR_OP_ENABLE,
+		   XEN_DOMCTL_MONITOR_EVENT_WRITE_CTRLREG, control(1, 1, 1, 0));
+	monitor_op(fd, w.domain, XEN_DOMCTL_MONITOR_OP_ENABLE,
+		   XEN_DOMCTL_MONITOR_EVENT_MOV_TO_MSR, msr(0xc0000082, true));
+	access_set(fd, w.domain, XENMEM_access_rw, CODE_GFN, 1);
+	domain_unpause(fd, w.domain);
+	for (i = 0; i < 30 && monitor_wait(&m, &event, 5000); i++) {
+		uint32_t answer = VM_EVENT_FLAG_DENY;
+
+		if (event.reason == VM_EVENT_REASON_WRITE_CTRLREG)
+			cr3 += event.u.write_ctrlreg.old_value == 0 &&
+				    event.u.write_ctrlreg.new_value == 0x5000;
+		else if (event.reason == VM_EVENT_REASON_MOV_TO_MSR)
+			lstar += event.u.mov_to_msr.old_value == 0 &&
+				event.u.mov_to_msr.new_value == 0x5000;
+		else
+			answer = VM_EVENT_FLAG_EMULATE;
+		monitor_answer(&m, &event, answer);
+	}
+	tap(cr3 >= 3, "writes to a control register by the emulator are reported, and denied");
+	tap(lstar >= 3, "and so are those to a model-specific register");
 	end();
 }
 
@@ -464,7 +554,9 @@ int main(void)
 	controls();
 	breakpoints();
 	steps();
+	steps_with_interrupt();
 	debug();
+	of_emulator();
 	descriptors();
 	ports();
 	requests();

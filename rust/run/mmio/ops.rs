@@ -351,9 +351,8 @@ impl<B: Backend> System for GuestOps<'_, '_, B> {
     fn set_control(&mut self, register: Control, value: u64) -> Result {
         self.may_change()?;
         let refused = || Fault::from(Exception::protection(Mode::Protected));
-        let watched = self.rules.checks;
         let mut store = |number| {
-            let stored = self.running.store_control(number, value, watched);
+            let stored = self.running.store_control(number, value);
             stored.then_some(()).ok_or_else(refused)
         };
         match register {
@@ -397,8 +396,7 @@ impl<B: Backend> System for GuestOps<'_, '_, B> {
 
     fn set_msr(&mut self, index: u32, value: u64) -> Result {
         self.may_change()?;
-        let waits = self.rules.checks && self.running.watched_msr(index, value);
-        if waits || self.running.write_msr(index, value) {
+        if self.running.watched_msr(index, value) || self.running.write_msr(index, value) {
             Ok(())
         } else {
             Err(Exception::protection(Mode::Protected).into())

@@ -255,7 +255,7 @@ impl<B: Backend> Running<'_, B> {
     ///
     /// Interrupts are not delivered meanwhile. The guest can see the flag where an instruction or exception stores
     /// RFLAGS.
-    pub(in crate::run) fn step(&mut self) {
+    pub(in crate::run) fn step(&mut self) -> Exit {
         let own = self.hw.rflags() & RFLAGS_TF != 0;
         let flags = self.hw.rflags();
         let before = self.hw.rip();
@@ -284,6 +284,7 @@ impl<B: Backend> Running<'_, B> {
         if trap || self.hw.rip() != before && !self.hw.injection_pending() {
             self.stepped();
         }
+        exit
     }
 
     /// A single step that the monitor asked for is done.
