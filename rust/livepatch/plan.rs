@@ -18,10 +18,19 @@ use crate::abi::errno::{
     EFAULT,
     EINVAL, //
 };
+use crate::emulate::decode::decode;
+use crate::emulate::{
+    CodeWidth,
+    Vendor,
+    MAX_INSN_LEN, //
+};
 use crate::sys::alloc::{
     KVec,
     GFP_KERNEL, //
 };
+
+/// INT3.
+const BREAKPOINT: u8 = 0xcc;
 
 /// A write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,9 +126,10 @@ impl Plan {
             if !self.read(func.site(), old.get_mut(), text) {
                 return Err(Refusal::new(EFAULT, "cannot be read").of(&func.name));
             }
-            // What a breakpoint hides is not known here, and would be lost; what a faster kind of probe hides, too.
-            if old.get().first() == Some(&0xcc) || leads_out(func.site(), old.get(), text) {
-                let why = "begins with a breakpoint or a jump to elsewhere (is there a kprobe?)";
+            // What a probe hides is not known here. What is written would be lost with it, or, worse, it with the probe.
+            let read = |addr, into: &mut [u8]| self.read(addr, into, text);
+            if probed(func.site(), old.get(), read, |addr| text.is_home(addr)) {
+                let why = "has a breakpoint or a jump to elsewhere there (is there a kprobe?)";
                 return Err(Refusal::new(EINVAL, why).of(&func.name));
             }
             self.push(Write {
@@ -138,21 +148,58 @@ impl Plan {
     }
 }
 
-/// Whether there is a jump among the bytes at `site` to what is neither the module nor the kernel: a probe's.
-fn leads_out(site: u64, bytes: &[u8], text: &impl Text) -> bool {
-    (0..bytes.len().min(JUMP)).any(|at| {
-        let mut jump = [0; JUMP];
+/// Whether an instruction among `bytes`, which are at `site`, is a breakpoint or a jump to what is neither the module
+/// nor the kernel: a probe's. The first of them begins at `site`.
+fn probed(
+    site: u64,
+    bytes: &[u8],
+    read: impl Fn(u64, &mut [u8]) -> bool,
+    is_home: impl Fn(u64) -> bool,
+) -> bool {
+    let mut at = 0;
+    // Breakpoints behind the end of a function fill the room, and are no probes.
+    let mut ended = false;
+    while let Some(opcode) = bytes.get(at) {
+        let rest = bytes.get(at..).unwrap_or(&[]);
         let from = site.wrapping_add(at as u64);
-        if bytes.get(at) != Some(&0xe9) || !text.read(from, &mut jump) {
-            return false;
+        let mut insn = [0; MAX_INSN_LEN];
+        // Near the end of the text there is less.
+        let len = if read(from, &mut insn) {
+            insn.len()
+        } else {
+            let len = rest.len().min(insn.len());
+            for (to, from) in insn.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            len
+        };
+        if *opcode == BREAKPOINT {
+            if !ended {
+                return true;
+            }
+            at = at.saturating_add(1);
+            continue;
         }
-        let [_, distance @ ..] = jump;
-        let distance = i32::from_le_bytes(distance);
-        let to = from
-            .wrapping_add(JUMP as u64)
-            .wrapping_add_signed(distance.into());
-        !text.is_home(to)
-    })
+        if *opcode == 0xe9 && !is_home(jump_target(from, &insn)) {
+            return true;
+        }
+        let known = insn.get(..len).unwrap_or(&[]);
+        // Their length depends on no vendor here: compilers put no operand-size prefix before a branch.
+        let Ok(decoded) = decode(known, CodeWidth::Bits64, Vendor::Intel) else {
+            return rest.contains(&BREAKPOINT);
+        };
+        ended = matches!(opcode, 0xc2 | 0xc3 | 0xe9 | 0xeb);
+        at = at.saturating_add(decoded.len.max(1).into());
+    }
+    false
+}
+
+/// Where the jump at `from` goes, of which these are the bytes.
+fn jump_target(from: u64, insn: &[u8; MAX_INSN_LEN]) -> u64 {
+    let [_, a, b, c, d, ..] = *insn;
+    let distance = i32::from_le_bytes([a, b, c, d]);
+    from.wrapping_add(JUMP as u64)
+        .wrapping_add_signed(distance.into())
 }
 
 /// Notes that a payload's functions are applied: `writes` are those that [`Plan::apply`] added for them.
@@ -298,11 +345,41 @@ mod tests {
     }
 
     #[test]
+    fn a_breakpoint_is_found_at_each_instruction() {
+        // push %rbp; mov %rsp,%rbp; push %rbx; nop and so on: each begins where the probe is.
+        let code = [0x55, 0x48, 0x89, 0xe5, 0x53];
+        for (at, good) in [(0, false), (1, false), (4, false), (5, true)] {
+            let mut text = [0x90; LEN];
+            text[8..13].copy_from_slice(&code);
+            text[8 + at] = 0xcc;
+            let result = Plan::new().apply(&[func(8, &[0x90; 5])], &Plain(&text));
+            assert_eq!(result.is_ok(), good, "{at}");
+            // As far as the patch goes.
+            let result = Plan::new().apply(&[func(8, &[0x90; 20])], &Plain(&text));
+            assert!(result.is_err(), "{at}");
+        }
+        // Within an instruction it is none: mov %rcx,%rsp, and a jump of the function's own.
+        for code in [[0x48, 0x89, 0xcc, 0x90, 0x90], [0xe9, 0xcc, 0, 0, 0]] {
+            let mut text = [0x90; 0xcc + LEN];
+            text[8..13].copy_from_slice(&code);
+            assert!(Plan::new()
+                .apply(&[func(8, &[0x90; 5])], &Plain(&text))
+                .is_ok());
+        }
+        // Nor behind a return: xor %eax,%eax; ret.
+        let mut text = [0xcc; LEN];
+        text[8..11].copy_from_slice(&[0x31, 0xc0, 0xc3]);
+        assert!(Plan::new()
+            .apply(&[func(8, &[0x90; 5])], &Plain(&text))
+            .is_ok());
+    }
+
+    #[test]
     fn what_a_probe_jumps_to_is_left_alone() {
         // At each place that a jump could cover; one that stays in the text is the function's own.
         for at in 8..16 {
             for (distance, good) in [(20, true), (-3, true), (2000, at > 12), (-200, at > 12)] {
-                let mut text = [0; LEN];
+                let mut text = [0x90; LEN];
                 text[at] = 0xe9;
                 text[at + 1..at + 5].copy_from_slice(&i32::to_le_bytes(distance));
                 let result = Plan::new().apply(&[func(8, &[0x90; 5])], &Plain(&text));
