@@ -34,6 +34,7 @@ use crate::domain::{
 use crate::mm::guest;
 use crate::mm::walk::Paging;
 use crate::sys::atomic::{
+    AtomicU32,
     AtomicU64,
     Ordering, //
 };
@@ -64,6 +65,8 @@ pub(crate) enum Origin<'a> {
 pub(crate) struct Session {
     /// How much there was to list when it asked last: bytes of names in the upper half, of metadata in the lower one.
     told: AtomicU64,
+    /// The version of the list that this was about.
+    version: AtomicU32,
 }
 
 /// It never asked.
@@ -74,6 +77,7 @@ impl Session {
     pub(crate) const fn new() -> Self {
         Self {
             told: AtomicU64::new(NEVER),
+            version: AtomicU32::new(0),
         }
     }
 
@@ -86,8 +90,14 @@ impl Session {
         }
     }
 
+    /// Whether it was about this version of the list.
+    pub(crate) fn told_of(&self, version: u32) -> bool {
+        self.version.load(Ordering::Relaxed) == version
+    }
+
     /// Tells it.
-    pub(crate) fn tell(&self, names: u32, metadata: u32) {
+    pub(crate) fn tell(&self, names: u32, metadata: u32, version: u32) {
+        self.version.store(version, Ordering::Relaxed);
         let told = u64::from(names) << 32 | u64::from(metadata);
         self.told.store(told, Ordering::Relaxed);
     }

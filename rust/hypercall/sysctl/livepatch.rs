@@ -193,6 +193,10 @@ fn list_payloads(call: &Call<'_>, engine: &Engine, list: &mut abi::List) -> Resu
         if first >= total && total != 0 {
             return Err(EINVAL);
         }
+        // Behind what it got of another list there may be less room than the sizes say.
+        if wanted != 0 && first != 0 && session.is_some_and(|s| !s.told_of(registry.version())) {
+            return Err(EBUSY);
+        }
         let mut names = 0u64;
         let mut metadata = 0u64;
         let mut listed = 0;
@@ -236,7 +240,7 @@ fn list_payloads(call: &Call<'_>, engine: &Engine, list: &mut abi::List) -> Resu
     })?;
     if wanted == 0 {
         if let Some(session) = session {
-            session.tell(list.name_total_size, list.metadata_total_size);
+            session.tell(list.name_total_size, list.metadata_total_size, list.version);
         }
         return Ok(0);
     }
