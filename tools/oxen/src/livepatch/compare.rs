@@ -42,25 +42,15 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The piece of the build before that has the name of one of the build after, in the same object.
-    pub(crate) fn earlier(&self, (object, index): Id) -> Option<Id> {
+    /// The piece of the build before that has a name of one of an object of the build after, in the same object.
+    pub(crate) fn earlier(&self, object: usize, name: &str) -> Option<Id> {
         let (file, _) = self.after.objects.get(object)?;
-        let piece = self.after.piece((object, index))?;
-        if piece.name.is_empty() {
-            return None;
-        }
         let object = self
             .before
             .objects
             .iter()
             .position(|(name, _)| name == file)?;
-        let index = self
-            .before
-            .objects
-            .get(object)?
-            .1
-            .by_name
-            .get(&piece.name)?;
+        let index = self.before.objects.get(object)?.1.by_name.get(name)?;
         Some((object, *index))
     }
 

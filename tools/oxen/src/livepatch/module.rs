@@ -4,6 +4,7 @@
 
 use std::collections::{
     BTreeMap,
+    BTreeSet,
     HashMap, //
 };
 use std::path::Path;
@@ -227,6 +228,18 @@ impl Module {
             .iter()
             .filter(move |(_, all)| is_function(all))
             .map(|(name, _)| name.as_str())
+    }
+
+    /// Names of the functions that begin where one does, in order.
+    pub(crate) fn functions_at(&self, named: Named) -> impl Iterator<Item = &str> {
+        let is_it = |all: &[Named]| {
+            all.iter().any(|one| {
+                one.is_function && (one.section, one.address) == (named.section, named.address)
+            })
+        };
+        let all = self.names.iter().filter(move |(_, all)| is_it(all));
+        let names: BTreeSet<_> = all.map(|(name, _)| name.as_str()).collect();
+        names.into_iter()
     }
 
     /// Contents of a section; none for what begins as zeroes.

@@ -482,6 +482,22 @@ impl Build {
         }
     }
 
+    /// All names with their pieces: each piece's own, and the others that it has.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, Id)> {
+        let own = self.all().map(|(id, piece)| (piece.name.as_str(), id));
+        let others = self
+            .objects
+            .iter()
+            .enumerate()
+            .flat_map(|(object, (_, it))| {
+                it.by_name
+                    .iter()
+                    .map(move |(name, index)| (name.as_str(), (object, *index)))
+            })
+            .filter(|(name, id)| self.piece(*id).is_some_and(|piece| piece.name != *name));
+        own.filter(|(name, _)| !name.is_empty()).chain(others)
+    }
+
     /// All pieces.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Id, &Piece)> {
         self.objects

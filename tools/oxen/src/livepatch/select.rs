@@ -18,7 +18,8 @@ use super::object::{
     Id,
     Kind,
     Piece,
-    Reference, //
+    Reference,
+    Target, //
 };
 
 /// A function that is replaced.
@@ -156,8 +157,9 @@ impl Selection {
         let after = compare.after;
         let at_load = only_at_load(after);
         let mut changed = BTreeMap::new();
-        for (id, piece) in after.all() {
-            let Some(old) = compare.earlier(id) else {
+        // By all names: the compiler has one piece for functions that are equal, and they need not have been before.
+        for (name, id) in after.named() {
+            let (Some(old), Some(piece)) = (compare.earlier(id.0, name), after.piece(id)) else {
                 continue;
             };
             if compare.same(old, id) {
@@ -165,51 +167,52 @@ impl Selection {
             }
             let old_kind = compare.before.piece(old).map(|old| old.kind);
             match (old_kind, piece.kind) {
-                (Some(Kind::Passing), _) => self.refuse(&piece.name, done(&piece.section)),
+                (Some(Kind::Passing), _) => self.refuse(name, done(&piece.section)),
                 (Some(Kind::Code), Kind::Code) if at_load.contains(&id) => {
-                    self.refuse(&piece.name, done(AT_LOAD));
+                    self.refuse(name, done(AT_LOAD));
                 }
                 (Some(Kind::Code), Kind::Code) => {
-                    changed.insert(piece.name.clone(), id);
+                    changed.insert(name.to_string(), id);
                 }
                 (Some(Kind::Constant), Kind::Constant) => {
                     // Its users are other code, and take a new one along; unless nobody looks for them.
                     if !piece.references.is_empty() {
                         self.refuse(
-                            &piece.name,
+                            name,
                             "is a table of addresses that has changed, and may be in use",
                         );
                     }
                 }
-                _ => self.refuse(
-                    &piece.name,
-                    "is a variable whose first value or size has changed",
-                ),
+                _ => self.refuse(name, "is a variable whose first value or size has changed"),
             }
         }
         // A part that the compiler set aside is reached from the function that it is of.
-        let parts: Vec<String> = changed
-            .keys()
-            .filter(|name| is_part(name))
-            .cloned()
+        let parts: Vec<(String, Id)> = changed
+            .iter()
+            .filter(|(name, _)| is_part(name))
+            .map(|(name, id)| (name.clone(), *id))
             .collect();
-        for part in parts {
+        for (part, (object, _)) in parts {
             let whole = part.trim_end_matches(".cold").to_string();
-            changed.remove(&part);
-            let found = after
-                .all()
-                .find(|(_, piece)| piece.name == whole && piece.kind == Kind::Code);
-            if let Some((id, _)) = found {
+            let is_code = |id: &Id| after.piece(*id).is_some_and(|it| it.kind == Kind::Code);
+            if let Some(id) = after.find(object, &whole).filter(is_code) {
+                changed.remove(&part);
                 changed.insert(whole, id);
             }
         }
+        let mut places = HashSet::new();
         for (name, id) in &changed {
-            self.replace(module, name, *id);
+            let place = module.one(name).map(|old| (old.section, old.address));
+            // Functions that are one before and after need one jump.
+            if place.is_some_and(|place| !places.insert((place, *id))) {
+                continue;
+            }
+            self.replace(after, module, name, *id);
         }
         changed
     }
 
-    fn replace(&mut self, module: &Module, name: &str, new: Id) {
+    fn replace(&mut self, after: &Build, module: &Module, name: &str, new: Id) {
         let Some(old) = module.one(name) else {
             let why = match module.count(name) {
                 0 => "has changed, and is not in the module that runs",
@@ -226,6 +229,20 @@ impl Selection {
             return;
         }
         if let Some(why) = module.in_the_way(old) {
+            self.refuse(name, &why);
+            return;
+        }
+        // The jump is for all that have this code.
+        let others: Vec<_> = module
+            .functions_at(old)
+            .filter(|other| *other != name && after.find(new.0, other) != Some(new))
+            .map(shown)
+            .collect();
+        if !others.is_empty() {
+            let why = format!(
+                "shares its code with {}, whom it would take along",
+                others.join(", ")
+            );
             self.refuse(name, &why);
             return;
         }
@@ -275,13 +292,18 @@ impl Selection {
     ) -> Option<Id> {
         let after = compare.after;
         let Some(id) = after.target(from.0, &reference.target) else {
-            if let super::object::Target::Name(name) = &reference.target {
+            if let Target::Name(name) = &reference.target {
                 self.check_external(module, name);
             }
             return None;
         };
         let target = after.piece(id)?;
-        let earlier = compare.earlier(id);
+        // A piece may have several names, of which some are new.
+        let name = match &reference.target {
+            Target::Name(name) if !name.is_empty() => name,
+            _ => &target.name,
+        };
+        let earlier = compare.earlier(id.0, name);
         if target.kind == Kind::Passing {
             self.refuse(
                 &target.name,
@@ -302,23 +324,22 @@ impl Selection {
             // there.
             (Some(_), Kind::Code) => {
                 let goes = is_part(&target.name)
-                    || (changed.contains_key(&target.name)
-                        && reference.kind == elf::R_X86_64_PLT32)
-                    || module.one(&target.name).is_none();
+                    || (changed.contains_key(name) && reference.kind == elf::R_X86_64_PLT32)
+                    || module.one(name).is_none();
                 goes.then_some(id)
             }
             (Some(old), Kind::Constant) => {
-                let by_name = module.one(&target.name).is_some() && compare.same(old, id);
+                let by_name = module.one(name).is_some() && compare.same(old, id);
                 (!by_name).then_some(id)
             }
             (Some(_), _) => {
-                if module.one(&target.name).is_none() {
+                if module.one(name).is_none() {
                     // There is nothing in it.
                     if target.size == 0 {
                         return Some(id);
                     }
                     self.refuse(
-                        &target.name,
+                        name,
                         "is a variable that cannot be found by its name in the module that runs",
                     );
                 }

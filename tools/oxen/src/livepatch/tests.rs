@@ -3,6 +3,7 @@
 //! Payloads of small C programs, which the compiler of this machine builds.
 
 mod agrees;
+mod merged;
 mod same;
 mod whole;
 
@@ -118,16 +119,21 @@ fn module(dir: &Path, objects: &[&str]) -> Module {
     Module::read(&dir.join("module.ko")).unwrap()
 }
 
-/// What comes of a change, and the payload if there is one.
+/// What comes of a change of the common source, and the payload if there is one.
 fn change(from: &str, to: &str) -> (Selection, Option<Vec<u8>>) {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    let before = compile(dir, "before", BEFORE);
     let source = BEFORE.replace(from, to);
     assert!(from == to || source != BEFORE);
-    let after = compile(dir, "after", &source);
+    changed_source(BEFORE, &source)
+}
+
+/// What comes of a change of a source, and the payload if there is one.
+fn changed_source(from: &str, to: &str) -> (Selection, Option<Vec<u8>>) {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let before = compile(dir, "before", from);
+    let after = compile(dir, "after", to);
     // As it is without the builder: everything in one section.
-    object(dir, "plain", BEFORE, &[]);
+    object(dir, "plain", from, &[]);
     let module = module(dir, &["plain.o"]);
     assert_eq!(
         tree::differences(&module, &before, Path::new("")),
@@ -145,6 +151,14 @@ fn change(from: &str, to: &str) -> (Selection, Option<Vec<u8>>) {
             .bytes
     });
     (selection, payload)
+}
+
+/// How many functions a payload says that it replaces.
+fn record_count(payload: &[u8]) -> usize {
+    let file = object::File::parse(payload).unwrap();
+    let funcs = file.section_by_name(".livepatch.funcs").unwrap();
+    assert_eq!(funcs.size() % 104, 0);
+    (funcs.size() / 104) as usize
 }
 
 fn replaced(selection: &Selection) -> Vec<&str> {

@@ -145,13 +145,13 @@ pub(crate) fn differences(module: &Module, build: &Build, path: &Path) -> BTreeS
         known: HashMap::new(),
     };
     let mut found = BTreeSet::new();
-    for (id, piece) in build.all() {
-        if piece.name.is_empty() {
+    for (name, id) in build.named() {
+        let Some(piece) = build.piece(id) else {
             continue;
-        }
-        let mut all = module.all(&piece.name).iter();
+        };
+        let mut all = module.all(name).iter();
         if !all.any(|named| named.size == piece.size_in(named) && check.same(id, *named)) {
-            found.insert(piece.name.clone());
+            found.insert(name.to_string());
         }
     }
     let known = |name: &str| {

@@ -306,8 +306,9 @@ pub(crate) fn write(
             if !selection.pieces.contains(&target) {
                 return false;
             }
-            // Whoever takes the address of a function that is replaced gets the old one.
-            let replaced = selection.replaced.iter().any(|one| one.new == target);
+            // Whoever takes the address of a function that is replaced gets the old one, if there is one of the name.
+            let replaced = selection.replaced.iter().any(|one| one.new == target)
+                && matches!(&reference.target, Target::Name(name) if module.one(name).is_some());
             !replaced || reference.kind == elf::R_X86_64_PLT32
         })?;
     }

@@ -31,7 +31,7 @@ int (*const actions[1])(int) = { tail };
 "#;
 
 /// What is another in the module of one source than in the tree of another.
-fn differences(of_module: &str, of_tree: &str) -> Vec<String> {
+pub(super) fn differences(of_module: &str, of_tree: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     object(dir, "plain", of_module, &[]);
