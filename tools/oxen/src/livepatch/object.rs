@@ -50,11 +50,25 @@ pub(crate) enum Target {
 pub(crate) struct Reference {
     /// Where in the piece.
     pub(crate) at: u64,
-    /// `R_X86_64_*`.
+    /// `R_X86_64_*`: that of calls and jumps in code is `R_X86_64_PLT32`.
     pub(crate) kind: elf::RelocationType,
     pub(crate) target: Target,
     /// To be added to the target's address.
     pub(crate) addend: i64,
+}
+
+impl Reference {
+    /// Whether this is a call or a jump, if it is code's.
+    pub(crate) fn is_call(&self) -> bool {
+        self.kind == elf::R_X86_64_PLT32
+    }
+
+    /// Whether it is to a place within `target`, not to its beginning.
+    pub(crate) fn is_within(&self, target: &Piece) -> bool {
+        let behind = if is_relative(self.kind) { 4 } else { 0 };
+        let at = u64::try_from(self.addend.saturating_add(behind));
+        at.is_ok_and(|at| (1..target.size).contains(&at))
+    }
 }
 
 /// A place that the kernel changes between a jump and a no-op: a static key's.
@@ -89,12 +103,17 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    /// Whether a reference of this code is a call or a jump to what it names.
-    pub(crate) fn is_call(&self, reference: &Reference) -> bool {
-        let opcode = (reference.at as usize).checked_sub(1);
-        let opcode = opcode.and_then(|at| self.bytes.get(at));
-        reference.kind == elf::R_X86_64_PLT32
-            || reference.kind == elf::R_X86_64_PC32 && matches!(opcode, Some(0xe8 | 0xe9))
+    /// The kind of a reference at a place, as it is for all calls and jumps: assemblers have another one for those to
+    /// what has no name outside. What an instruction has before the distance to its data is never such an opcode.
+    fn kind_at(&self, at: u64, kind: elf::RelocationType) -> elf::RelocationType {
+        let before = usize::try_from(at).ok().and_then(|at| self.bytes.get(..at));
+        let is_branch = matches!(before, Some([.., 0xe8 | 0xe9] | [.., 0x0f, 0x80..=0x8f]));
+        let is_code = matches!(self.kind, Kind::Code | Kind::Passing);
+        if is_code && kind == elf::R_X86_64_PC32 && is_branch {
+            elf::R_X86_64_PLT32
+        } else {
+            kind
+        }
     }
 }
 
@@ -361,7 +380,7 @@ impl Object {
                     if at - start < piece.size {
                         piece.references.push(Reference {
                             at: at - start,
-                            kind: r_type,
+                            kind: piece.kind_at(at - start, r_type),
                             target,
                             addend,
                         });

@@ -9,8 +9,6 @@ use std::collections::{
     HashSet, //
 };
 
-use object::elf;
-
 use super::compare::Comparison;
 use super::module::Module;
 use super::object::{
@@ -76,7 +74,7 @@ fn only_at_load(build: &Build) -> HashSet<Id> {
         }
         for reference in &piece.references {
             if let Some(target) = build.target(from.0, &reference.target) {
-                let is_call = piece.is_call(reference);
+                let is_call = reference.is_call();
                 users.entry(target).or_default().push((from, is_call));
             }
         }
@@ -324,7 +322,7 @@ impl Selection {
             // there.
             (Some(_), Kind::Code) => {
                 let goes = is_part(&target.name)
-                    || (changed.contains_key(name) && reference.kind == elf::R_X86_64_PLT32)
+                    || (changed.contains_key(name) && reference.is_call())
                     || module.one(name).is_none();
                 goes.then_some(id)
             }

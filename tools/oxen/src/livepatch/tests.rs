@@ -3,6 +3,7 @@
 //! Payloads of small C programs, which the compiler of this machine builds.
 
 mod agrees;
+mod jumps;
 mod merged;
 mod same;
 mod whole;

@@ -31,6 +31,8 @@ use super::object::{
     Build,
     Id,
     Kind,
+    Piece,
+    Reference,
     Target, //
 };
 use super::select::{
@@ -232,7 +234,7 @@ impl Writer<'_> {
     }
 
     /// Enters what a piece refers to. `internal` says whether a reference stays within the payload.
-    fn link(&mut self, id: Id, internal: impl Fn(Id, &super::object::Reference) -> bool) -> Result {
+    fn link(&mut self, id: Id, internal: impl Fn(&Piece, Id, &Reference) -> bool) -> Result {
         let (Some(piece), Some(&(section, start, _))) =
             (self.build.piece(id), self.places.get(&id))
         else {
@@ -240,7 +242,7 @@ impl Writer<'_> {
         };
         for reference in &piece.references {
             let target = self.build.target(id.0, &reference.target);
-            let inside = target.filter(|target| internal(*target, reference));
+            let inside = target.filter(|target| internal(piece, *target, reference));
             let symbol = match (
                 inside.and_then(|target| self.places.get(&target)),
                 &reference.target,
@@ -302,14 +304,19 @@ pub(crate) fn write(
         writer.place(*id);
     }
     for id in &selection.pieces {
-        writer.link(*id, |target, reference| {
+        writer.link(*id, |from, target, reference| {
             if !selection.pieces.contains(&target) {
                 return false;
             }
             // Whoever takes the address of a function that is replaced gets the old one, if there is one of the name.
             let replaced = selection.replaced.iter().any(|one| one.new == target)
                 && matches!(&reference.target, Target::Name(name) if module.one(name).is_some());
-            !replaced || reference.kind == elf::R_X86_64_PLT32
+            // Places in a function are those of the new one: parts jump back to them, tables hold them.
+            let is_place = build
+                .piece(target)
+                .is_some_and(|it| reference.is_within(it))
+                || from.kind == Kind::Constant && reference.kind == elf::R_X86_64_PC32;
+            !replaced || reference.is_call() || is_place
         })?;
     }
     let funcs = writer.section(".livepatch.funcs", SectionKind::Data, none);
