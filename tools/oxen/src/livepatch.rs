@@ -25,4 +25,5 @@ mod select;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub(crate) mod work;
 mod write;

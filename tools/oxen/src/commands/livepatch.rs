@@ -29,6 +29,7 @@ use crate::livepatch::build::{
     self,
     Order, //
 };
+use crate::livepatch::work::Work;
 use crate::xen::livepatch::{
     self as calls,
     Listed, //
@@ -201,32 +202,20 @@ fn status(hv: &dyn Hypervisor, name: &str, json: Json) -> Result {
 
 /// Makes a payload.
 fn make(args: &LivepatchBuild) -> Result {
-    let own;
     let work = match &args.work {
-        Some(work) => work.clone(),
-        None => {
-            own = std::env::temp_dir().join(format!("oxen-livepatch-{}", std::process::id()));
-            own.clone()
-        }
+        Some(work) => Work::given(work)?,
+        None => Work::fresh(&std::env::temp_dir())?,
     };
-    let made = std::fs::create_dir_all(&work)
-        .step(format!("make {}", work.display()))
-        .and_then(|()| {
-            build::build(&Order {
-                patch: &args.patch,
-                source: &args.source,
-                kdir: &args.kdir,
-                module: &args.module,
-                make: &args.make,
-                work: &std::path::absolute(&work)?,
-                on: args.on.as_deref(),
-                layouts: &args.layout,
-            })
-        });
-    if args.work.is_none() {
-        let _ = std::fs::remove_dir_all(&work);
-    }
-    let made = made?;
+    let made = build::build(&Order {
+        patch: &args.patch,
+        source: &args.source,
+        kdir: &args.kdir,
+        module: &args.module,
+        make: &args.make,
+        work: work.path(),
+        on: args.on.as_deref(),
+        layouts: &args.layout,
+    })?;
     std::fs::write(&args.output, &made.payload.bytes)
         .step(format!("write {}", args.output.display()))?;
     let mut text = String::new();
