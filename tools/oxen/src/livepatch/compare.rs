@@ -54,6 +54,24 @@ impl<'a> Comparison<'a> {
         Some((object, *index))
     }
 
+    /// Names of variables of the build before, with the names of their objects, that the same object no longer has.
+    pub(crate) fn gone(&self) -> Vec<(&'a str, &'a str)> {
+        let (before, after) = (self.before, self.after);
+        let is_there = |file: &str, name: &str| {
+            let mut objects = after.objects.iter();
+            objects.any(|(other, it)| other == file && it.by_name.contains_key(name))
+        };
+        let variables = before.named().filter_map(|(name, id)| {
+            let (file, _) = before.objects.get(id.0)?;
+            let piece = before.piece(id)?;
+            let counts = piece.kind == Kind::Variable && piece.size != 0;
+            (counts && !is_there(file, name)).then_some((file.as_str(), name))
+        });
+        let mut gone: Vec<_> = variables.collect();
+        gone.sort_unstable();
+        gone
+    }
+
     /// Whether two pieces do, or are, the same.
     pub(crate) fn same(&mut self, old: Id, new: Id) -> bool {
         if let Some(known) = self.known.get(&(old, new)) {

@@ -317,6 +317,10 @@ impl Selection {
         }
         match (earlier, target.kind) {
             // New in this build.
+            (None, Kind::Variable) if target.size != 0 => {
+                self.check_new(compare, module, id, name);
+                Some(id)
+            }
             (None, _) => Some(id),
             // Who takes the address of a function gets the old one, which leads to the new one as long as that is
             // there.
@@ -346,6 +350,38 @@ impl Selection {
         }
     }
 
+    /// Sees whether a new variable is one that has had another name: its value would be lost.
+    fn check_new(&mut self, compare: &Comparison<'_>, module: &Module, id: Id, name: &str) {
+        let mut names = compare.after.named().filter(|(_, other)| *other == id);
+        if let Some((old, _)) = names.find(|(other, _)| compare.earlier(id.0, other).is_some()) {
+            self.refuse(
+                name,
+                &format!("is a new name of the variable {}", shown(old)),
+            );
+            return;
+        }
+        if module.count(name) != 0 {
+            self.refuse(
+                name,
+                "is a new variable here, and there is one of that name elsewhere",
+            );
+            return;
+        }
+        let gone = compare.gone();
+        let file = compare.after.objects.get(id.0).map(|(file, _)| file);
+        let alike = gone.iter().find(|(_, old)| is_alike(old, name));
+        let here = gone
+            .iter()
+            .find(|(object, _)| file.is_some_and(|file| file == object));
+        if let Some((_, old)) = alike.or(here) {
+            let why = format!(
+                "is a new variable, and {} is gone: if that is the same one, its value would be lost",
+                shown(old)
+            );
+            self.refuse(name, &why);
+        }
+    }
+
     fn check_external(&mut self, module: &Module, name: &str) {
         if module.imports(name) || module.one(name).is_some() || is_for_the_tool_chain(name) {
             return;
@@ -368,6 +404,21 @@ pub(crate) fn is_part(name: &str) -> bool {
 /// What is no symbol of anybody when the code runs.
 pub(crate) fn is_for_the_tool_chain(name: &str) -> bool {
     matches!(name, "__fentry__" | "__x86_return_thunk" | "")
+}
+
+/// Whether two names are the same but for the numbers with which compilers tell things of one name apart.
+pub(super) fn is_alike(one: &str, other: &str) -> bool {
+    let stem = |name: &str| {
+        let mut stem = name;
+        while let Some((rest, number)) = stem.rsplit_once('.') {
+            if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+                break;
+            }
+            stem = rest;
+        }
+        shown(stem)
+    };
+    stem(one) == stem(other)
 }
 
 /// A name as a person reads it.

@@ -6,6 +6,7 @@ mod agrees;
 mod jumps;
 mod merged;
 mod same;
+mod variables;
 mod whole;
 
 use std::collections::BTreeSet;
