@@ -25,11 +25,31 @@ pub(crate) struct Comparison<'a> {
 /// column.
 const LOCATION: u64 = 24;
 
+/// What the names of files end with that have such places.
+const SOURCE: &[u8] = b".rs";
+
 /// Whether a piece says where in the source something stands. Lines move without anything else being another.
-pub(crate) fn is_location(piece: &Piece) -> bool {
-    piece.kind == Kind::Constant
-        && piece.size == LOCATION
-        && matches!(&piece.references[..], [name] if name.at == 0 && name.kind == elf::R_X86_64_64)
+pub(crate) fn is_location(build: &Build, id: Id) -> bool {
+    names_source(build, id).unwrap_or(false)
+}
+
+/// Whether a piece is as long as a place in the source, and begins with the name of a file.
+fn names_source(build: &Build, id: Id) -> Option<bool> {
+    let piece = build.piece(id)?;
+    let [name] = &piece.references[..] else {
+        return None;
+    };
+    if piece.kind != Kind::Constant
+        || piece.size != LOCATION
+        || (name.at, name.kind) != (0, elf::R_X86_64_64)
+    {
+        return None;
+    }
+    let text = build.piece(build.target(id.0, &name.target)?)?;
+    let from = usize::try_from(name.addend).ok()?;
+    let len = u64::from_le_bytes(*piece.bytes.get(8..)?.first_chunk()?);
+    let to = from.checked_add(usize::try_from(len).ok()?)?;
+    Some(text.kind == Kind::Constant && text.bytes.get(from..to)?.ends_with(SOURCE))
 }
 
 impl<'a> Comparison<'a> {
@@ -88,7 +108,7 @@ impl<'a> Comparison<'a> {
         let (Some(a), Some(b)) = (self.before.piece(old), self.after.piece(new)) else {
             return false;
         };
-        let same_bytes = if is_location(a) && is_location(b) {
+        let same_bytes = if is_location(self.before, old) && is_location(self.after, new) {
             a.bytes.get(..16) == b.bytes.get(..16)
         } else {
             a.bytes == b.bytes

@@ -4,6 +4,7 @@
 
 mod agrees;
 mod jumps;
+mod lines;
 mod merged;
 mod same;
 mod variables;

@@ -390,7 +390,7 @@ impl Check<'_> {
             return false;
         };
         let ours = &piece.bytes[..];
-        if is_location(piece) {
+        if is_location(self.build, id) {
             // The file may have another path.
             return ours.get(16..) == theirs.get(16..) && links.len() == 1;
         }
