@@ -19,6 +19,7 @@ pub(crate) mod build;
 mod compare;
 mod diff;
 mod layouts;
+mod lower;
 mod module;
 mod object;
 mod select;

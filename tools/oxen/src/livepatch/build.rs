@@ -18,6 +18,7 @@ use super::layouts::{
     self,
     Layouts, //
 };
+use super::lower::Lower;
 use super::module::Module;
 use super::object::{
     Build,
@@ -82,6 +83,7 @@ const C_FLAGS: &str = "KCFLAGS=-ffunction-sections -fdata-sections";
 /// Fails with all reasons why the diff cannot be a live patch, or with what a tool said.
 pub(crate) fn build(order: &Order<'_>) -> Result<Made> {
     let module = Module::read(order.module)?;
+    let lower = order.on.map(Lower::read).transpose()?;
     let tree = order.work.join("source");
     let (before, layouts_before) = build_before(order, &module, &tree)?;
     check_tree(&module, &before, &tree)?;
@@ -101,10 +103,19 @@ pub(crate) fn build(order: &Order<'_>) -> Result<Made> {
             ));
         }
     }
-    finish(order, &module, &after, selection)
+    if let Some(lower) = &lower {
+        lower.check(&module, &mut selection);
+    }
+    finish(order, &module, &after, selection, lower)
 }
 
-fn finish(order: &Order<'_>, module: &Module, after: &Build, selection: Selection) -> Result<Made> {
+fn finish(
+    order: &Order<'_>,
+    module: &Module,
+    after: &Build,
+    selection: Selection,
+    lower: Option<Lower>,
+) -> Result<Made> {
     if !selection.refusals.is_empty() {
         let reasons: Vec<_> = selection.refusals.into_iter().collect();
         return Err(Error::text(format!(
@@ -115,9 +126,9 @@ fn finish(order: &Order<'_>, module: &Module, after: &Build, selection: Selectio
     if selection.replaced.is_empty() {
         return Err(Error::text("the diff changes no machine code"));
     }
-    let depends = match order.on {
+    let depends = match lower {
         None => module.id.clone(),
-        Some(path) => payload_id(path)?,
+        Some(lower) => lower.id,
     };
     let functions: Vec<_> = selection
         .replaced
@@ -141,21 +152,6 @@ fn finish(order: &Order<'_>, module: &Module, after: &Build, selection: Selectio
         functions,
         notes,
     })
-}
-
-/// The build-id of a payload.
-fn payload_id(path: &Path) -> Result<Vec<u8>> {
-    use object::{
-        Object as _,
-        ObjectSection as _, //
-    };
-    let step = || format!("read {}", path.display());
-    let bytes = fs::read(path).step(step())?;
-    let file =
-        object::File::parse(&bytes[..]).map_err(|err| Error::text(err.to_string()).step(step()))?;
-    file.section_by_name(".note.gnu.build-id")
-        .and_then(|section| section.data().ok()?.get(16..).map(<[u8]>::to_vec))
-        .ok_or_else(|| Error::text("it has no build-id").step(step()))
 }
 
 /// Builds the tree as it is, unless that was done with the same of everything. What was built is then in `before`.

@@ -123,7 +123,7 @@ const SITES: [(&str, Changes, u64, Option<u64>); 3] = [
 ];
 
 /// The build-id in the contents of `.note.gnu.build-id`.
-fn build_id(note: &[u8]) -> Option<&[u8]> {
+pub(crate) fn build_id(note: &[u8]) -> Option<&[u8]> {
     let len = u32::from_le_bytes(*note.get(4..)?.first_chunk()?);
     note.get(16..16 + usize::try_from(len).ok()?)
 }

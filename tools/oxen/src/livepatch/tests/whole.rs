@@ -198,6 +198,28 @@ fn l_16_a_diff_becomes_a_payload_and_another_goes_on_top_of_it() {
 }
 
 #[test]
+fn l_16_what_the_payload_below_replaces_is_not_put_back() {
+    let place = Place::new();
+    let made = place.build("one.c", "+ x; }", "- x; }", None, &[]).unwrap();
+    let below = place.path("below");
+    fs::write(&below, &made.payload.bytes).unwrap();
+    // The same function again, from the tree without the first change.
+    let again = |on| place.build("one.c", "printk(\"second\")", "printk(\"2nd\")", on, &[]);
+    has(
+        &again(Some(&below)).unwrap_err(),
+        "second: is replaced by the payload below too",
+    );
+    assert_eq!(again(None).unwrap().functions, ["second"]);
+    // The name is that of a record; what follows the identity in its note is none of it.
+    let id = |len: u32, rest: &[u8]| {
+        let note = [4, len, 3].map(u32::to_le_bytes).concat();
+        [&note[..], b"GNU\0", rest].concat()
+    };
+    let note = id(3, &[1, 2, 3, 0]);
+    assert_eq!(super::super::module::build_id(&note), Some(&[1, 2, 3][..]));
+}
+
+#[test]
 fn l_16_what_was_built_before_is_used_again_only_if_all_is_the_same() {
     let place = Place::new();
     let diff = || place.build("one.c", "+ x; }", "- x; }", None, &[]);
