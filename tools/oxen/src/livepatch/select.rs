@@ -375,7 +375,8 @@ impl Selection {
             .find(|(object, _)| file.is_some_and(|file| file == object));
         if let Some((_, old)) = alike.or(here) {
             let why = format!(
-                "is a new variable, and {} is gone: if that is the same one, its value would be lost",
+                "is a new variable, and {} is gone: \
+                 if that is the same one, its value would be lost",
                 shown(old)
             );
             self.refuse(name, &why);
