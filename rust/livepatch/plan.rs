@@ -126,7 +126,8 @@ impl Plan {
             if !self.read(func.site(), old.get_mut(), text) {
                 return Err(Refusal::new(EFAULT, "cannot be read").of(&func.name));
             }
-            // What a probe hides is not known here. What is written would be lost with it, or, worse, it with the probe.
+            // What a probe hides is not known here, and would be lost; and when it goes, it would write into what is
+            // written.
             let read = |addr, into: &mut [u8]| self.read(addr, into, text);
             if probed(func.site(), old.get(), read, |addr| text.is_home(addr)) {
                 let why = "has a breakpoint or a jump to elsewhere there (is there a kprobe?)";

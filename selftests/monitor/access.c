@@ -204,7 +204,8 @@ static void interrupted(void)
 	tap_equal(xen_flags(fd, w.domain) & XEN_DOMINF_shutdown, 0,
 		  "E-8 VE-10 which is not delivered before the answer");
 	tap_equal(domain_pause(fd, w.domain), 0, "a tool stops it");
-	tap_equal(domain_unpause(fd, w.domain), 0, "and lets it go on, and the interrupt is not lost");
+	tap_equal(domain_unpause(fd, w.domain), 0,
+		  "and lets it go on, and the interrupt is not lost");
 	give(XENMEM_access_rwx);
 	monitor_answer(&m, &event, VM_EVENT_FLAG_GET_NEXT_INTERRUPT);
 	tap(monitor_wait(&m, &event, 5000) && event.reason == VM_EVENT_REASON_INTERRUPT &&
