@@ -333,7 +333,8 @@ impl Domain {
         let _connections = hypervisor.connections.lock();
         let status = self.ports().lock().status(port);
         let connected = matches!(status, Ok((StatusDetail::Interdomain(..), _)));
-        connected && self.monitor.lock().hear(port)
+        let mut monitor = self.monitor.lock();
+        connected && monitor.hear(port)
     }
 
     /// The monitor has let go of the port of a vCPU. Event channels stay as they are until this is done, so the port is

@@ -37,7 +37,8 @@ pub(crate) trait Domains {
     /// `ESRCH` if there is no such domain.
     fn with<R>(&self, domid: DomId, f: impl FnOnce(&mut Ports) -> R) -> Result<R>;
 
-    /// Does what a delivery in domain `domid` says. No lock is held.
+    /// Does what a delivery in domain `domid` says. No lock is held, but for that over connections if a port was
+    /// closed.
     fn deliver(&self, domid: DomId, delivery: Delivery);
 }
 

@@ -57,9 +57,10 @@ pub(crate) fn event_channel_op(caller: &Caller<'_>, args: &mut Args) -> Result<i
             let mut ask: abi::BindInterdomain = Handle::new(arg).read(caller)?;
             let remote = self_or(ask.remote_dom, id);
             let mut reservation = Reservation::new()?;
-            let _connections = all.connections.lock();
-            ask.local_port =
-                topology::bind_interdomain(all, id, remote, ask.remote_port, &mut reservation)?;
+            ask.local_port = {
+                let _connections = all.connections.lock();
+                topology::bind_interdomain(all, id, remote, ask.remote_port, &mut reservation)?
+            };
             Handle::new(arg).write(caller, &ask)?;
         }
         abi::BIND_VIRQ => {

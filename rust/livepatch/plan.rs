@@ -18,7 +18,10 @@ use crate::abi::errno::{
     EFAULT,
     EINVAL, //
 };
-use crate::emulate::decode::decode;
+use crate::emulate::decode::{
+    decode,
+    Map, //
+};
 use crate::emulate::{
     CodeWidth,
     Vendor,
@@ -189,7 +192,11 @@ fn probed(
         let Ok(decoded) = decode(known, CodeWidth::Bits64, Vendor::Intel) else {
             return rest.contains(&BREAKPOINT);
         };
-        ended = matches!(opcode, 0xc2 | 0xc3 | 0xe9 | 0xeb);
+        // A return, a jump, or one to where a register says.
+        ended = matches!(
+            (decoded.map, decoded.opcode),
+            (Map::One, 0xc2 | 0xc3 | 0xe9 | 0xeb)
+        ) || (decoded.map, decoded.opcode, decoded.digit()) == (Map::One, 0xff, 4);
         at = at.saturating_add(decoded.len.max(1).into());
     }
     false
@@ -367,12 +374,14 @@ mod tests {
                 .apply(&[func(8, &[0x90; 5])], &Plain(&text))
                 .is_ok());
         }
-        // Nor behind a return: xor %eax,%eax; ret.
-        let mut text = [0xcc; LEN];
-        text[8..11].copy_from_slice(&[0x31, 0xc0, 0xc3]);
-        assert!(Plan::new()
-            .apply(&[func(8, &[0x90; 5])], &Plain(&text))
-            .is_ok());
+        // Nor behind a return or a jump: xor %eax,%eax; ret; and jmp *%r11.
+        for code in [[0x31, 0xc0, 0xc3], [0x41, 0xff, 0xe3]] {
+            let mut text = [0xcc; LEN];
+            text[8..11].copy_from_slice(&code);
+            assert!(Plan::new()
+                .apply(&[func(8, &[0x90; 5])], &Plain(&text))
+                .is_ok());
+        }
     }
 
     #[test]

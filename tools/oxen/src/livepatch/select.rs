@@ -345,6 +345,9 @@ impl Selection {
                         "is a variable that cannot be found by its name in the module that runs",
                     );
                 }
+                if target.size != 0 {
+                    self.check_numbers(compare, id.0, name);
+                }
                 None
             }
         }
@@ -380,6 +383,31 @@ impl Selection {
                 shown(old)
             );
             self.refuse(name, &why);
+            return;
+        }
+        self.check_numbers(compare, id.0, name);
+    }
+
+    /// Sees whether a variable's name is that of another one by now, because compilers count what has the same name in
+    /// a file. Then there are more or fewer of them.
+    fn check_numbers(&mut self, compare: &Comparison<'_>, object: usize, name: &str) {
+        let Some((file, _)) = compare.after.objects.get(object) else {
+            return;
+        };
+        let [old, new] = [compare.before, compare.after].map(|build| {
+            let variables = build.named().filter(|(other, id)| {
+                let is_here = build.objects.get(id.0).is_some_and(|(it, _)| it == file);
+                let is_variable = build.piece(*id).map(|it| it.kind) == Some(Kind::Variable);
+                is_here && is_variable && is_alike(other, name)
+            });
+            variables.map(|(other, _)| other).collect::<BTreeSet<_>>()
+        });
+        if !old.is_empty() && old != new {
+            self.refuse(
+                name,
+                "is one of the variables of that name in its file, of which there are more or \
+                 fewer now: which is which cannot be told",
+            );
         }
     }
 

@@ -59,6 +59,34 @@ fn l_16_a_variable_may_come_or_go() {
 }
 
 #[test]
+fn l_16_variables_that_are_counted_anew_are_refused() {
+    const TWO: &str = r#"
+extern int printk(const char *format, ...);
+static int one __asm__("limit.0") = 4;
+static int two __asm__("limit.1") = 4;
+int first(int x) { one += x; return printk("first") + one; }
+int second(int x) { two += x; return printk("second") * two; }
+"#;
+    const ONE: &str = r#"
+extern int printk(const char *format, ...);
+static int two __asm__("limit.0") = 4;
+int first(int x) { return printk("first") + x; }
+int second(int x) { two += x; return printk("second") * two; }
+"#;
+    for (before, after) in [(TWO, ONE), (ONE, TWO)] {
+        let (selection, payload) = changed_source(before, after);
+        assert!(payload.is_none());
+        let why = "limit.0: is one of the variables of that name in its file";
+        let mut refusals = selection.refusals.iter();
+        assert!(
+            refusals.any(|it| it.starts_with(why)),
+            "{:?}",
+            selection.refusals
+        );
+    }
+}
+
+#[test]
 fn l_16_a_new_name_of_a_variable_is_refused() {
     let alias =
         "extern int again;\n__asm__(\".globl again\\n.type again, @object\\n.size again, 4\\n\"\n\
