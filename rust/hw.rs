@@ -15,7 +15,8 @@ use crate::abi::errno::Result;
 use crate::emulate::skip::Skip;
 use crate::sys::irq::{
     IrqsOff,
-    NoPreempt, //
+    NoPreempt,
+    SoftirqsOff, //
 };
 use state::{
     CpuState,
@@ -238,8 +239,11 @@ pub(crate) trait Vcpu: Send + Sized {
     /// Lets `change` write to that area, outside a section. What a processor could not load is put right afterwards.
     fn change_vector_registers<T>(&mut self, change: impl FnOnce(&mut [u8]) -> T) -> T;
 
-    /// Begins a section: this thread is on this processor until `end`. `flush` drops all translations first.
-    fn begin(&mut self, at: &NoPreempt, irqs: &IrqsOff, flush: bool);
+    /// Begins a section: this thread is on this processor until `end`, and no softirq runs there. `flush` drops all
+    /// translations first.
+    fn begin(&mut self, at: &NoPreempt, softirqs: &SoftirqsOff, irqs: &IrqsOff, flush: bool);
+    /// Lets pending interrupts in for a moment, within the section.
+    fn window(&mut self, irqs: &mut IrqsOff);
     /// Ends the section.
     fn end(&mut self, irqs: &IrqsOff);
     /// Runs the guest until it exits.

@@ -12,6 +12,8 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/bottom_half.h>
+#include <linux/interrupt.h>
 #include <linux/preempt.h>
 #include <linux/pgtable.h>
 #include <linux/random.h>
@@ -147,6 +149,21 @@ unsigned long oxen_irq_save(void)
 void oxen_irq_restore(unsigned long flags)
 {
 	local_irq_restore(flags);
+}
+
+void oxen_softirqs_disable(void)
+{
+	local_bh_disable();
+}
+
+void oxen_softirqs_enable(void)
+{
+	local_bh_enable();
+}
+
+bool oxen_softirqs_wait(void)
+{
+	return local_softirq_pending();
 }
 
 bool oxen_need_resched(void)

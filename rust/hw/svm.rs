@@ -66,6 +66,13 @@ struct Shared {
     encryption: u64,
     /// The processor is another hypervisor's, which may emulate it.
     emulated: bool,
+    /// What the host lets XSAVES save besides what XCR0 says, the same on all processors. Nothing keeps a guest from
+    /// that instruction.
+    xss: u64,
+    /// DEBUGCTL may have the processor raise #DB for locks of the bus.
+    finds_bus_locks: bool,
+    /// CR4.MCE, if the host has it set.
+    machine_checks: u64,
 }
 
 static SHARED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
@@ -169,6 +176,12 @@ impl Backend for Svm {
                 capabilities,
                 encryption: crate::sys::page::sme_mask(),
                 emulated: msr::cpuid(1, 0)[2] & 1 << 31 != 0,
+                xss: match msr::cpuid(0xd, 1)[0] & 1 << 3 {
+                    0 => 0,
+                    _ => msr::read(msr::XSS)?,
+                },
+                finds_bus_locks: msr::cpuid(7, 0)[2] & 1 << 24 != 0,
+                machine_checks: msr::cr4() & msr::CR4_MCE,
             },
             GFP_KERNEL,
         )?;

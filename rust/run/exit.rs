@@ -136,8 +136,7 @@ impl<B: Backend> Running<'_, B> {
     /// MOV to CR4, and what else writes control registers where a monitor watches them.
     fn control_register(&mut self, access: CrAccess) {
         if !access.write {
-            self.inject(UD);
-            return;
+            return self.read_control(access);
         }
         if access.number == 0 && self.clears_or_loads_cr0() {
             return;
@@ -151,6 +150,17 @@ impl<B: Backend> Running<'_, B> {
             self.complete(next);
         } else {
             self.inject(GP0);
+        }
+    }
+
+    /// MOV from CR4, of which the processor has more bits than the guest.
+    fn read_control(&mut self, access: CrAccess) {
+        if access.number != 4 {
+            return self.inject(UD);
+        }
+        if let Some((gpr, next)) = self.special_operand(access, Special::Control(4)) {
+            self.hw.set_gpr(gpr, self.hw.cr4());
+            self.complete(next);
         }
     }
 

@@ -58,7 +58,8 @@ use crate::sys::alloc::{
 };
 use crate::sys::irq::{
     IrqsOff,
-    NoPreempt, //
+    NoPreempt,
+    SoftirqsOff, //
 };
 use crate::sys::page::PageRef;
 
@@ -196,17 +197,23 @@ impl<B: Backend> Replayer<B> {
 
     /// Runs the processor until it exits for another reason than an interrupt of the host's.
     fn run(&mut self) -> Exit {
-        let preempt = NoPreempt::new();
-        let mut irqs = IrqsOff::new();
-        self.hw.begin(&preempt, &irqs, false);
         let mut exit = Exit::Interrupt;
         for _ in 0..ENTRIES {
-            exit = self.hw.enter(&irqs);
+            exit = self.enter();
             if !matches!(exit, Exit::Interrupt | Exit::Nmi) {
                 break;
             }
-            irqs.window();
         }
+        exit
+    }
+
+    /// Runs it until it exits, in a section of its own: interrupts, and what they leave to be done, come after it.
+    fn enter(&mut self) -> Exit {
+        let preempt = NoPreempt::new();
+        let softirqs = SoftirqsOff::new();
+        let irqs = IrqsOff::new();
+        self.hw.begin(&preempt, &softirqs, &irqs, false);
+        let exit = self.hw.enter(&irqs);
         self.hw.end(&irqs);
         exit
     }

@@ -18,7 +18,8 @@ use crate::hw::{
 use crate::sys::irq::{
     self,
     IrqsOff,
-    NoPreempt, //
+    NoPreempt,
+    SoftirqsOff, //
 };
 use crate::trace;
 
@@ -26,6 +27,7 @@ impl<B: Backend> Running<'_, B> {
     /// Runs the guest until it exits for a reason that is not answered in the section.
     pub(super) fn section(&mut self) -> Exit {
         let preempt = NoPreempt::new();
+        let softirqs = SoftirqsOff::new();
         let mut irqs = IrqsOff::new();
         let p2m = &self.domain.p2m;
         p2m.running().insert_self(&preempt);
@@ -37,11 +39,11 @@ impl<B: Backend> Running<'_, B> {
         }
         // The machine cannot sleep from here on.
         self.follow_tsc();
-        self.hw.begin(&preempt, &irqs, flush);
+        self.hw.begin(&preempt, &softirqs, &irqs, flush);
         self.vcpu.set_running_on(Some(preempt.cpu()));
 
         self.watched = self.watches_exits();
-        let exit = self.enter_until_slow(&mut irqs);
+        let exit = self.enter_until_slow(&softirqs, &mut irqs);
 
         self.vcpu.set_running_on(None);
         self.hw.end(&irqs);
@@ -50,11 +52,12 @@ impl<B: Backend> Running<'_, B> {
         exit
     }
 
-    fn enter_until_slow(&mut self, irqs: &mut IrqsOff) -> Exit {
+    fn enter_until_slow(&mut self, softirqs: &SoftirqsOff, irqs: &mut IrqsOff) -> Exit {
         loop {
             let requests = self.vcpu.requests();
             if requests & !request::IN_SECTION != 0
                 || irq::need_resched()
+                || softirqs.one_waits()
                 || self.domain.p2m.generation() != *self.generation
                 || !self.upcall.is_current(&self.vcpu.upcall_epoch)
             {
@@ -78,11 +81,11 @@ impl<B: Backend> Running<'_, B> {
             self.vcpu.count_exit(kind(exit));
             match exit {
                 Exit::Interrupt => {
-                    irqs.window();
+                    self.hw.window(irqs);
                     irq::rcu_note_guest_entry(irqs);
                 }
                 Exit::InterruptWindow | Exit::Iret | Exit::Nmi => {}
-                Exit::Pause => irqs.window(),
+                Exit::Pause => self.hw.window(irqs),
                 exit => {
                     self.fetch_for(exit, irqs);
                     return exit;

@@ -5,20 +5,23 @@
 use core::arch::asm;
 
 use crate::abi::errno::Result;
-use crate::sys::irq::IrqsOff;
+use crate::sys::irq::{
+    IrqsOff,
+    SoftirqsOff, //
+};
 use crate::sys::page::PageBlock;
 use crate::sys::raw;
 
 /// While it lives, the kernel may use the vector registers on this processor. The previous owner's registers
 /// were saved, and interrupt handlers that want the unit know that they cannot have it.
 ///
-/// It is begun and ended with interrupts off: then the kernel does not also hold back softirqs, which may run
-/// in the windows between. Preemption must stay off in between; [`crate::sys::irq::NoPreempt`] sees to it.
+/// It is begun and ended with interrupts off, and then the kernel does not hold back softirqs by itself, which use
+/// the unit without asking: [`SoftirqsOff`] does so until it is ended.
 pub(crate) struct Fpu(());
 
 impl Fpu {
     /// Begins a section.
-    pub(crate) fn begin(_irqs: &IrqsOff) -> Self {
+    pub(crate) fn begin(_softirqs: &SoftirqsOff, _irqs: &IrqsOff) -> Self {
         // SAFETY: Interrupts are off, and a vCPU thread has no other section open.
         unsafe { raw::oxen_fpu_begin() };
         Self(())

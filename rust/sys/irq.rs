@@ -31,6 +31,33 @@ impl Drop for NoPreempt {
     }
 }
 
+/// While it lives, no softirq runs on this processor, whatever interrupts come.
+///
+/// Softirqs use the floating point unit without asking whose it is.
+pub(crate) struct SoftirqsOff(NotThreadSafe);
+
+impl SoftirqsOff {
+    /// Holds them back. Interrupts must be on.
+    pub(crate) fn new() -> Self {
+        // SAFETY: Balanced by the drop.
+        unsafe { raw::oxen_softirqs_disable() };
+        Self(NotThreadSafe)
+    }
+
+    /// Whether one waits for them to be let in again.
+    pub(crate) fn one_waits(&self) -> bool {
+        // SAFETY: Reads a per-CPU variable; while softirqs are off the thread stays where it is.
+        unsafe { raw::oxen_softirqs_wait() }
+    }
+}
+
+impl Drop for SoftirqsOff {
+    fn drop(&mut self) {
+        // SAFETY: Balances `new`; interrupts are on again.
+        unsafe { raw::oxen_softirqs_enable() };
+    }
+}
+
 /// While it lives, interrupts are off on this processor (and so is preemption).
 ///
 /// The two windows through which the world-switch loop lets interrupts in are methods, so that whoever holds a

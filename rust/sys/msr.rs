@@ -31,6 +31,12 @@ pub(crate) const BP_CFG: u32 = 0xc001_102e;
 pub(crate) const BP_CFG_SPEC_REDUCE: u64 = 1 << 4;
 /// TSC_AUX, what RDTSCP returns in ECX.
 pub(crate) const TSC_AUX: u32 = 0xc000_0103;
+/// What XSAVES saves besides what XCR0 says.
+pub(crate) const XSS: u32 = 0xda0;
+/// Debug control: what raises #DB besides breakpoints, and records of branches.
+pub(crate) const DEBUGCTL: u32 = 0x1d9;
+/// CR4.MCE: machine checks are raised. Without it one is a shutdown.
+pub(crate) const CR4_MCE: u64 = 1 << 6;
 /// Page attribute table.
 pub(crate) const PAT: u32 = 0x277;
 
@@ -72,6 +78,14 @@ pub(crate) fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
     // SAFETY: Every 64-bit processor has CPUID.
     let r = unsafe { __cpuid_count(leaf, subleaf) };
     [r.eax, r.ebx, r.ecx, r.edx]
+}
+
+/// Reads CR4.
+pub(crate) fn cr4() -> u64 {
+    let value;
+    // SAFETY: Has no effect but its result.
+    unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack)) };
+    value
 }
 
 /// Reads the time stamp counter.

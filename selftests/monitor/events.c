@@ -220,7 +220,9 @@ static void controls(void)
 			break;
 		good += event.reason == VM_EVENT_REASON_WRITE_CTRLREG &&
 			(!(seen >> index & 1) || event.u.write_ctrlreg.old_value == last[index]) &&
-			event.u.write_ctrlreg.new_value != event.u.write_ctrlreg.old_value;
+			event.u.write_ctrlreg.new_value != event.u.write_ctrlreg.old_value &&
+			/* What the host has set in CR4 is none of the guest's. */
+			!(index == 2 && event.u.write_ctrlreg.new_value & 0x40);
 		last[index] = event.u.write_ctrlreg.new_value;
 		seen |= 1 << index;
 		monitor_answer(&m, &event, 0);

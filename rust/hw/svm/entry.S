@@ -143,6 +143,20 @@ SYM_FUNC_START(oxen_svm_enter)
 	_ASM_EXTABLE(1b, .Lgone)
 SYM_FUNC_END(oxen_svm_enter)
 
+/*
+ * void oxen_svm_save_host(u64 host_pa)
+ *
+ * Keeps what VMLOAD puts back after the guest. Nothing happens if the processor is no longer in host
+ * mode: VMRUN finds that out too.
+ */
+SYM_FUNC_START(oxen_svm_save_host)
+	mov	%rdi, %rax
+1:	vmsave	%rax
+2:	RET
+
+	_ASM_EXTABLE(1b, 2b)
+SYM_FUNC_END(oxen_svm_save_host)
+
 .section .rodata, "a"
 	.balign 2
 .Lverw_sel:

@@ -3,10 +3,9 @@
 //! A virtual processor on SVM: its control block, its other registers, and entering it.
 
 mod decode;
+mod section;
 mod soft;
 mod watch;
-
-use core::arch::asm;
 
 use super::asid::Asid;
 use super::gprs::{
@@ -49,20 +48,20 @@ use crate::sys::atomic::{
 };
 use crate::sys::fpu::{
     self,
-    Fpu,
     XsaveArea, //
 };
 use crate::sys::irq::{
     IrqsOff,
-    NoPreempt, //
+    NoPreempt,
+    SoftirqsOff, //
 };
 use crate::sys::msr;
 use crate::sys::page::PageBlock;
-use crate::sys::raw;
 use decode::{
     decode_event,
     decode_io, //
 };
+use section::Section;
 use soft::{
     Pass,
     Soft, //
@@ -89,6 +88,8 @@ pub(crate) struct SvmVcpu {
     /// The IRET was seen at this RIP, and has completed when RIP is another.
     nmi_iret_rip: Option<u64>,
     dr: [u64; 4],
+    /// CR4 as the guest has it.
+    cr4: u64,
     xsave: XsaveArea,
     xcr0: u64,
     tsc_aux: u64,
@@ -101,15 +102,6 @@ pub(crate) struct SvmVcpu {
     soft: Option<Soft>,
     /// Which MSRs are written without an exit, if it is not as for all.
     msrpm: Option<PageBlock<1>>,
-}
-
-/// What a section changed and `end` must restore.
-struct Section {
-    fpu: Fpu,
-    xcr0: u64,
-    tsc_aux: Option<u64>,
-    /// The host's breakpoint addresses and DR7, if they must be restored.
-    debug: Option<([u64; 4], u64)>,
 }
 
 impl SvmVcpu {
@@ -162,6 +154,7 @@ impl Vcpu for SvmVcpu {
             nmi_masked: false,
             nmi_iret_rip: None,
             dr: [0; 4],
+            cr4: 0,
             xsave: XsaveArea::new(shared.capabilities.xcr0_mask)?,
             xcr0: 1,
             tsc_aux: 0,
@@ -172,9 +165,9 @@ impl Vcpu for SvmVcpu {
             msrpm: None,
         };
         let vmcb = this.vmcb_mut();
-        // CR4 writes are checked against the policy; CR8 is the virtual TPR. Debug registers 0-3 are not switched
+        // CR4 writes are checked against the policy, and reads do not see the host's bit; CR8 is the virtual TPR. Debug registers 0-3 are not switched
         // by the processor, so all accesses to debug registers are followed.
-        vmcb.intercept_cr = 1 << (16 + 4);
+        vmcb.intercept_cr = 1 << 4 | 1 << (16 + 4);
         vmcb.intercept_dr = 0xffff_ffff;
         // #DB and #AC can otherwise be raised in an endless loop (XSA-156); #MC is the host's.
         vmcb.intercept_exceptions = 1 << 1 | 1 << 17 | 1 << 18;
@@ -227,6 +220,7 @@ impl Vcpu for SvmVcpu {
         self.nmi_iret_rip = None;
         self.reinject = 0;
         self.pass = Pass::None;
+        self.set_cr4(state.cr4);
         let vmcb = self.vmcb_mut();
         vmcb.rax = state.gprs[0];
         vmcb.rsp = state.gprs[4];
@@ -235,7 +229,6 @@ impl Vcpu for SvmVcpu {
         vmcb.cr0 = state.cr0;
         vmcb.cr2 = state.cr2;
         vmcb.cr3 = state.cr3;
-        vmcb.cr4 = state.cr4;
         vmcb.efer = state.efer | msr::EFER_SVME;
         vmcb.dr6 = state.dr6;
         vmcb.dr7 = state.dr7;
@@ -269,7 +262,7 @@ impl Vcpu for SvmVcpu {
         state.cr0 = vmcb.cr0;
         state.cr2 = vmcb.cr2;
         state.cr3 = vmcb.cr3;
-        state.cr4 = vmcb.cr4;
+        state.cr4 = self.cr4;
         state.cr8 = self.cr8();
         state.efer = self.efer();
         state.segments = vmcb.segments;
@@ -324,98 +317,16 @@ impl Vcpu for SvmVcpu {
         self.xsave.change(change)
     }
 
-    fn begin(&mut self, at: &NoPreempt, irqs: &IrqsOff, flush: bool) {
-        let cpu = at.cpu();
-        let shared = self.shared;
-        let Some(per_cpu) = shared.cpus.get(cpu as usize) else {
-            return;
-        };
-        if !per_cpu.enabled.load(Ordering::Relaxed) {
-            return;
-        }
-        let flush_all = per_cpu.asids.renew(&mut self.asid, cpu, flush);
-        let number = self.asid.number;
-        // An emulated processor takes INT3 for a software interrupt, not for an exception.
-        let pass = self.begin_soft();
-        let breakpoints = self.breakpoints && shared.emulated && !pass;
-        let vmcb = self.vmcb_mut();
-        if vmcb.asid != number || flush_all {
-            vmcb.asid = number;
-            vmcb.tlb_control = flush_all.into();
-        }
-        // Another processor may have cached another version of the control block.
-        vmcb.clean = 0;
-        if breakpoints {
-            vmcb.intercept_3 |= intercept::INTN;
-        } else {
-            vmcb.intercept_3 &= !intercept::INTN;
-        }
-        if per_cpu.last_vcpu.load(Ordering::Relaxed) != self.number {
-            per_cpu.last_vcpu.store(self.number, Ordering::Relaxed);
-            if shared.capabilities.ibpb {
-                // SAFETY: The barrier changes no state that software can see.
-                let _ = unsafe { msr::write(msr::PRED_CMD, msr::PRED_CMD_IBPB) };
-            }
-        }
-        self.host = per_cpu.host.phys() | shared.encryption;
-        // SAFETY: The page belongs to this processor, which is in host mode, and interrupts are off.
-        unsafe { asm!("vmsave rax", in("rax") self.host, options(nostack)) };
+    fn begin(&mut self, at: &NoPreempt, softirqs: &SoftirqsOff, irqs: &IrqsOff, flush: bool) {
+        self.begin_section(at, softirqs, irqs, flush);
+    }
 
-        let fpu = Fpu::begin(irqs);
-        self.xsave.load(&fpu);
-        let xcr0 = fpu::xcr0();
-        if self.xcr0 != xcr0 {
-            fpu::set_xcr0(self.xcr0, &fpu);
-        }
-        let mut tsc_aux = None;
-        if let Ok(host) = msr::read(msr::TSC_AUX) {
-            if host != self.tsc_aux {
-                // SAFETY: The host's value, which user space reads, is put back in `end`.
-                let _ = unsafe { msr::write(msr::TSC_AUX, self.tsc_aux) };
-                tsc_aux = Some(host);
-            }
-        }
-        let host_dr7 = msr::debug::host_dr7();
-        let guest_uses = self.vmcb().dr7 & 0xff != 0;
-        let mut debug = None;
-        if guest_uses || host_dr7 & 0xff != 0 {
-            debug = Some((msr::debug::store(), host_dr7));
-            if guest_uses {
-                // The host's breakpoints must not be armed with the guest's addresses.
-                msr::debug::set_dr7(0x400, irqs);
-                msr::debug::load(&self.dr, irqs);
-            }
-        }
-        self.section = Some(Section {
-            fpu,
-            xcr0,
-            tsc_aux,
-            debug,
-        });
+    fn window(&mut self, irqs: &mut IrqsOff) {
+        self.open_window(irqs);
     }
 
     fn end(&mut self, irqs: &IrqsOff) {
-        let Some(section) = self.section.take() else {
-            return;
-        };
-        self.end_soft();
-        if let Some((dr, dr7)) = section.debug {
-            msr::debug::load(&dr, irqs);
-            if dr7 & 0xff != 0 {
-                msr::debug::set_dr7(dr7, irqs);
-            }
-        }
-        if let Some(host) = section.tsc_aux {
-            // SAFETY: The host's own value.
-            let _ = unsafe { msr::write(msr::TSC_AUX, host) };
-        }
-        if self.xcr0 != section.xcr0 {
-            fpu::set_xcr0(section.xcr0, &section.fpu);
-        }
-        self.xsave.save(&section.fpu);
-        section.fpu.end(irqs);
-        // SAFETY: Interrupts are off, so this is the processor that the guest ran on.
-        unsafe { raw::oxen_guest_ran() };
+        self.end_section(irqs);
     }
 
     #[inline(always)]
@@ -529,11 +440,14 @@ impl Vcpu for SvmVcpu {
 
     #[inline]
     fn cr4(&self) -> u64 {
-        self.vmcb().cr4
+        self.cr4
     }
 
     fn set_cr4(&mut self, value: u64) {
-        self.change(clean::CRX).cr4 = value;
+        self.cr4 = value;
+        // A machine check is the host's, whatever the guest wants to know of its own.
+        let bits = value | self.shared.machine_checks;
+        self.change(clean::CRX).cr4 = bits;
         // A change of CR4 drops translations; a new address space does that.
         self.asid = Asid::default();
     }
