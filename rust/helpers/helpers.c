@@ -161,7 +161,7 @@ void oxen_softirqs_enable(void)
 	local_bh_enable();
 }
 
-bool oxen_softirqs_wait(void)
+u32 oxen_softirqs_pending(void)
 {
 	return local_softirq_pending();
 }

@@ -58,7 +58,7 @@ unsigned long oxen_irq_save(void);
 void oxen_irq_restore(unsigned long flags);
 void oxen_softirqs_disable(void);
 void oxen_softirqs_enable(void);
-bool oxen_softirqs_wait(void);
+u32 oxen_softirqs_pending(void);
 bool oxen_need_resched(void);
 void oxen_cond_resched(void);
 u32 oxen_cpu_id(void);

@@ -210,7 +210,7 @@ impl<B: Backend> Replayer<B> {
     /// Runs it until it exits, in a section of its own: interrupts, and what they leave to be done, come after it.
     fn enter(&mut self) -> Exit {
         let preempt = NoPreempt::new();
-        let softirqs = SoftirqsOff::new();
+        let softirqs = SoftirqsOff::new(&preempt);
         let irqs = IrqsOff::new();
         self.hw.begin(&preempt, &softirqs, &irqs, false);
         let exit = self.hw.enter(&irqs);

@@ -27,7 +27,7 @@ impl<B: Backend> Running<'_, B> {
     /// Runs the guest until it exits for a reason that is not answered in the section.
     pub(super) fn section(&mut self) -> Exit {
         let preempt = NoPreempt::new();
-        let softirqs = SoftirqsOff::new();
+        let softirqs = SoftirqsOff::new(&preempt);
         let mut irqs = IrqsOff::new();
         let p2m = &self.domain.p2m;
         p2m.running().insert_self(&preempt);

@@ -34,20 +34,30 @@ impl Drop for NoPreempt {
 /// While it lives, no softirq runs on this processor, whatever interrupts come.
 ///
 /// Softirqs use the floating point unit without asking whose it is.
-pub(crate) struct SoftirqsOff(NotThreadSafe);
+pub(crate) struct SoftirqsOff {
+    /// Which waited already: the kernel has given those to a thread, which takes its turn as others do.
+    before: u32,
+    _here: NotThreadSafe,
+}
 
 impl SoftirqsOff {
     /// Holds them back. Interrupts must be on.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(_at: &NoPreempt) -> Self {
+        // SAFETY: Reads a per-CPU variable; preemption is off.
+        let before = unsafe { raw::oxen_softirqs_pending() };
         // SAFETY: Balanced by the drop.
         unsafe { raw::oxen_softirqs_disable() };
-        Self(NotThreadSafe)
+        Self {
+            before,
+            _here: NotThreadSafe,
+        }
     }
 
-    /// Whether one waits for them to be let in again.
+    /// Whether one has come that waits for them to be let in again.
     pub(crate) fn one_waits(&self) -> bool {
-        // SAFETY: Reads a per-CPU variable; while softirqs are off the thread stays where it is.
-        unsafe { raw::oxen_softirqs_wait() }
+        // SAFETY: As above.
+        let now = unsafe { raw::oxen_softirqs_pending() };
+        now & !self.before != 0
     }
 }
 

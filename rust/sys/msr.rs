@@ -35,6 +35,8 @@ pub(crate) const TSC_AUX: u32 = 0xc000_0103;
 pub(crate) const XSS: u32 = 0xda0;
 /// Debug control: what raises #DB besides breakpoints, and records of branches.
 pub(crate) const DEBUGCTL: u32 = 0x1d9;
+/// DEBUGCTL.BLD: a lock of the bus raises #DB in user mode.
+pub(crate) const DEBUGCTL_BLD: u64 = 1 << 2;
 /// CR4.MCE: machine checks are raised. Without it one is a shutdown.
 pub(crate) const CR4_MCE: u64 = 1 << 6;
 /// Page attribute table.
@@ -101,6 +103,9 @@ pub(crate) fn rdtsc() -> u64 {
 pub(crate) mod debug {
     use core::arch::asm;
 
+    /// DR6 that says nothing.
+    pub(crate) const DR6_NONE: u64 = 0xffff_0ff0;
+
     /// Loads the four breakpoint addresses.
     pub(crate) fn load(dr: &[u64; 4], _irqs: &crate::sys::irq::IrqsOff) {
         // SAFETY: Breakpoints are disarmed in the host while the guest's are loaded (#VMEXIT clears DR7), and
@@ -127,6 +132,12 @@ pub(crate) mod debug {
     pub(crate) fn host_dr7() -> u64 {
         // SAFETY: Reads a per-CPU variable.
         unsafe { crate::sys::raw::oxen_host_dr7() }
+    }
+
+    /// Puts DR6 into the state in which it says nothing.
+    pub(crate) fn clear_dr6(_irqs: &crate::sys::irq::IrqsOff) {
+        // SAFETY: It is what the host's handler leaves there.
+        unsafe { asm!("mov dr6, {0}", in(reg) DR6_NONE, options(nomem, nostack)) };
     }
 
     /// Writes DR7.

@@ -47,11 +47,11 @@ impl Asids {
         self.next.store(self.max.wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Makes `asid` valid on this processor, `cpu`. With `fresh` the vCPU must not see old translations.
-    /// Returns whether the processor must drop all translations at the next entry.
-    pub(crate) fn renew(&self, asid: &mut Asid, cpu: u32, fresh: bool) -> bool {
+    /// Makes `asid` valid on this processor, `cpu`. Returns whether the processor must drop all translations at the
+    /// next entry.
+    pub(crate) fn renew(&self, asid: &mut Asid, cpu: u32) -> bool {
         let generation = self.generation.load(Ordering::Relaxed);
-        if !fresh && asid.cpu == cpu && asid.generation == generation {
+        if asid.cpu == cpu && asid.generation == generation {
             return false;
         }
         let next = self.next.load(Ordering::Relaxed);

@@ -95,7 +95,11 @@ impl SvmVcpu {
             | exit::VMLOAD..=exit::SKINIT
             | exit::MONITOR..=exit::MWAIT_ARMED
             | exit::RDPRU => Exit::Undefined,
-            exit::INVALID => Exit::Invalid,
+            exit::INVALID => {
+                // A flush comes after the checks.
+                self.vmcb_mut().tlb_control = 1;
+                Exit::Invalid
+            }
             code => Exit::Unknown(code),
         }
     }

@@ -32,7 +32,8 @@ pub(super) struct Section {
     pub(super) fpu: Fpu,
     xcr0: u64,
     pub(super) tsc_aux: Option<u64>,
-    debug_control: Option<u64>,
+    /// The host wants to hear of locks of the bus.
+    finds_bus_locks: bool,
     /// The host's breakpoint addresses and DR7, if they must be restored.
     debug: Option<([u64; 4], u64)>,
 }
@@ -46,6 +47,9 @@ impl SvmVcpu {
         irqs: &IrqsOff,
         flush: bool,
     ) {
+        if flush {
+            self.asid = Asid::default();
+        }
         let cpu = at.cpu();
         let shared = self.shared;
         let Some(per_cpu) = shared.cpus.get(cpu as usize) else {
@@ -54,7 +58,7 @@ impl SvmVcpu {
         if !per_cpu.enabled.load(Ordering::Relaxed) {
             return;
         }
-        let flush_all = per_cpu.asids.renew(&mut self.asid, cpu, flush);
+        let flush_all = per_cpu.asids.renew(&mut self.asid, cpu);
         let number = self.asid.number;
         // An emulated processor takes INT3 for a software interrupt, not for an exception.
         let pass = self.begin_soft();
@@ -97,21 +101,14 @@ impl SvmVcpu {
                 tsc_aux = Some(host);
             }
         }
-        let mut debug_control = None;
-        if shared.finds_bus_locks {
-            debug_control = msr::read(msr::DEBUGCTL).ok().filter(|host| *host != 0);
-            if debug_control.is_some() {
-                // SAFETY: It is about what the host's own code does, of which there is little before `end`.
-                let _ = unsafe { msr::write(msr::DEBUGCTL, 0) };
-            }
-        }
+        let finds_bus_locks = shared.finds_bus_locks && change_bus_locks(false);
         let debug = self.take_debug(irqs);
         self.section = Some(Section {
             cpu,
             fpu,
             xcr0,
             tsc_aux,
-            debug_control,
+            finds_bus_locks,
             debug,
         });
     }
@@ -119,7 +116,7 @@ impl SvmVcpu {
     /// [`Vcpu::window`](crate::hw::Vcpu::window).
     pub(super) fn open_window(&mut self, irqs: &mut IrqsOff) {
         let debug = self.section.as_mut().and_then(|it| it.debug.take());
-        return_debug(debug, irqs);
+        self.return_debug(debug, irqs);
         irqs.window();
         // Another processor may have had this one change its breakpoints or its LDT.
         let debug = match self.section {
@@ -139,10 +136,9 @@ impl SvmVcpu {
         };
         self.end_soft();
         self.leave_flush(section.cpu);
-        return_debug(section.debug, irqs);
-        if let Some(host) = section.debug_control {
-            // SAFETY: The host's own value.
-            let _ = unsafe { msr::write(msr::DEBUGCTL, host) };
+        self.return_debug(section.debug, irqs);
+        if section.finds_bus_locks {
+            change_bus_locks(true);
         }
         if let Some(host) = section.tsc_aux {
             // SAFETY: The host's own value.
@@ -195,14 +191,34 @@ impl SvmVcpu {
         }
         Some(host)
     }
-}
 
-/// Puts the host's breakpoints back.
-fn return_debug(host: Option<([u64; 4], u64)>, irqs: &IrqsOff) {
-    if let Some((dr, dr7)) = host {
-        msr::debug::load(&dr, irqs);
-        if dr7 & DR7_ARMED != 0 {
-            msr::debug::set_dr7(dr7, irqs);
+    /// Puts the host's breakpoints back, and what the guest has in DR6 away.
+    fn return_debug(&self, host: Option<([u64; 4], u64)>, irqs: &IrqsOff) {
+        if self.vmcb().dr6 != msr::debug::DR6_NONE {
+            msr::debug::clear_dr6(irqs);
+        }
+        if let Some((dr, dr7)) = host {
+            msr::debug::load(&dr, irqs);
+            if dr7 & DR7_ARMED != 0 {
+                msr::debug::set_dr7(dr7, irqs);
+            }
         }
     }
+}
+
+/// Has locks of the bus raise #DB, or no more. Returns whether they did. The other bits are the host's to change
+/// meanwhile.
+fn change_bus_locks(on: bool) -> bool {
+    let Ok(old) = msr::read(msr::DEBUGCTL) else {
+        return false;
+    };
+    let new = match on {
+        true => old | msr::DEBUGCTL_BLD,
+        false => old & !msr::DEBUGCTL_BLD,
+    };
+    if new != old {
+        // SAFETY: The bit is about code in user mode, and before any runs it is the host's again.
+        let _ = unsafe { msr::write(msr::DEBUGCTL, new) };
+    }
+    old & msr::DEBUGCTL_BLD != 0
 }
