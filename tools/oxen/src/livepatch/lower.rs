@@ -16,6 +16,7 @@ use object::{
 
 use super::module::{
     build_id,
+    read,
     Module, //
 };
 use super::select::{
@@ -24,7 +25,6 @@ use super::select::{
 };
 use super::write::RECORD;
 use crate::error::{
-    Context,
     Error,
     Result, //
 };
@@ -45,14 +45,9 @@ impl Lower {
     ///
     /// Fails if it is none.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let step = || format!("read {}", path.display());
-        let bytes = std::fs::read(path).step(step())?;
-        Self::parse(&bytes)
-            .map_err(|err| Error::text(err.to_string()).step(step()))?
-            .ok_or_else(|| {
-                Error::text("this is no payload: it has no build-id, or functions without names")
-                    .step(step())
-            })
+        read(path, Self::parse, || {
+            Error::text("this is no payload: it has no build-id, or functions without names")
+        })
     }
 
     fn parse(bytes: &[u8]) -> std::result::Result<Option<Self>, object::Error> {

@@ -128,6 +128,19 @@ pub(crate) fn build_id(note: &[u8]) -> Option<&[u8]> {
     note.get(16..16 + usize::try_from(len).ok()?)
 }
 
+/// Reads a file, of which `parse` finds nothing if it is no such one: then `none` says why.
+pub(super) fn read<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> std::result::Result<Option<T>, object::Error>,
+    none: impl FnOnce() -> Error,
+) -> Result<T> {
+    let step = || format!("read {}", path.display());
+    let bytes = std::fs::read(path).step(step())?;
+    parse(&bytes)
+        .map_err(|err| Error::text(err.to_string()).step(step()))?
+        .ok_or_else(|| none().step(step()))
+}
+
 impl Module {
     /// Reads a module's file.
     ///
@@ -135,15 +148,10 @@ impl Module {
     ///
     /// Fails if it is none, or not one that can be patched.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let step = || format!("read {}", path.display());
-        let bytes = std::fs::read(path).step(step())?;
-        Self::parse(&bytes)
-            .map_err(|err| Error::text(err.to_string()).step(step()))?
-            .ok_or_else(|| {
-                Error::text("this is no module that can be patched")
-                    .hint("it has no build-id, or is from before live patching")
-                    .step(step())
-            })
+        read(path, Self::parse, || {
+            Error::text("this is no module that can be patched")
+                .hint("it has no build-id, or is from before live patching")
+        })
     }
 
     fn parse(bytes: &[u8]) -> std::result::Result<Option<Self>, object::Error> {
