@@ -71,7 +71,7 @@ struct Shared {
     xss: u64,
     /// DEBUGCTL may have the processor raise #DB for locks of the bus.
     finds_bus_locks: bool,
-    /// CR4.MCE, if the host has it set.
+    /// CR4.MCE, if the host has it set and the processor is real: QEMU knows no interception of reads of CR4.
     machine_checks: u64,
 }
 
@@ -168,6 +168,7 @@ impl Backend for Svm {
         }
         let mut iopm = PageBlock::<2>::new()?;
         iopm.fill(0xff);
+        let emulated = msr::cpuid(1, 0)[2] & 1 << 31 != 0;
         let shared = KBox::new(
             Shared {
                 cpus,
@@ -175,13 +176,16 @@ impl Backend for Svm {
                 iopm,
                 capabilities,
                 encryption: crate::sys::page::sme_mask(),
-                emulated: msr::cpuid(1, 0)[2] & 1 << 31 != 0,
+                emulated,
                 xss: match msr::cpuid(0xd, 1)[0] & 1 << 3 {
                     0 => 0,
                     _ => msr::read(msr::XSS)?,
                 },
                 finds_bus_locks: msr::cpuid(7, 0)[2] & 1 << 24 != 0,
-                machine_checks: msr::cr4() & msr::CR4_MCE,
+                machine_checks: match emulated {
+                    true => 0,
+                    false => msr::cr4() & msr::CR4_MCE,
+                },
             },
             GFP_KERNEL,
         )?;

@@ -167,7 +167,7 @@ impl Vcpu for SvmVcpu {
         let vmcb = this.vmcb_mut();
         // CR4 writes are checked against the policy, and reads do not see the host's bit; CR8 is the virtual TPR.
         // Debug registers 0-3 are not switched by the processor, so all accesses to debug registers are followed.
-        vmcb.intercept_cr = 1 << 4 | 1 << (16 + 4);
+        vmcb.intercept_cr = 1 << (16 + 4) | u32::from(shared.machine_checks != 0) << 4;
         vmcb.intercept_dr = 0xffff_ffff;
         // #DB and #AC can otherwise be raised in an endless loop (XSA-156); #MC is the host's.
         vmcb.intercept_exceptions = 1 << 1 | 1 << 17 | 1 << 18;
