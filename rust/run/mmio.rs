@@ -48,7 +48,7 @@ use crate::trace::{
     npf_flag, //
 };
 
-/// Iterations of a repeated instruction that are carried out before the guest can be interrupted.
+/// How often a repeated instruction is gone on with, for some iterations each time, before the guest is entered.
 const BATCH: usize = 64;
 
 /// What an instruction that is carried out may do.
@@ -206,7 +206,8 @@ impl<B: Backend> Running<'_, B> {
                 }
                 Ok(Done::Again) => {
                     self.complete_iteration();
-                    if self.hw.injection_pending() {
+                    // Who wants something of the vCPU waits for some iterations, not for all of them.
+                    if self.hw.injection_pending() || self.vcpu.requests() != 0 {
                         break;
                     }
                 }
