@@ -21,10 +21,12 @@ mod diff;
 mod layouts;
 mod lower;
 mod module;
+mod names;
 mod object;
 mod select;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod variables;
 pub(crate) mod work;
 mod write;

@@ -20,13 +20,13 @@ use super::layouts::{
 };
 use super::lower::Lower;
 use super::module::Module;
+use super::names::shown;
 use super::object::{
     Build,
     Object, //
 };
 use super::select::{
     self,
-    shown,
     Selection, //
 };
 use super::tree;

@@ -19,10 +19,8 @@ use super::module::{
     read,
     Module, //
 };
-use super::select::{
-    shown,
-    Selection, //
-};
+use super::names::shown;
+use super::select::Selection;
 use super::write::RECORD;
 use crate::error::{
     Error,

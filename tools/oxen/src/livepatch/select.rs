@@ -11,6 +11,11 @@ use std::collections::{
 
 use super::compare::Comparison;
 use super::module::Module;
+use super::names::{
+    is_for_the_tool_chain,
+    is_part,
+    shown, //
+};
 use super::object::{
     Build,
     Id,
@@ -146,7 +151,8 @@ pub(crate) fn select(compare: &mut Comparison<'_>, module: &Module) -> Selection
 }
 
 impl Selection {
-    fn refuse(&mut self, name: &str, why: &str) {
+    /// Notes why it cannot be done.
+    pub(super) fn refuse(&mut self, name: &str, why: &str) {
         self.refusals.insert(format!("{}: {why}", shown(name)));
     }
 
@@ -353,64 +359,6 @@ impl Selection {
         }
     }
 
-    /// Sees whether a new variable is one that has had another name: its value would be lost.
-    fn check_new(&mut self, compare: &Comparison<'_>, module: &Module, id: Id, name: &str) {
-        let mut names = compare.after.named().filter(|(_, other)| *other == id);
-        if let Some((old, _)) = names.find(|(other, _)| compare.earlier(id.0, other).is_some()) {
-            self.refuse(
-                name,
-                &format!("is a new name of the variable {}", shown(old)),
-            );
-            return;
-        }
-        if module.count(name) != 0 {
-            self.refuse(
-                name,
-                "is a new variable here, and there is one of that name elsewhere",
-            );
-            return;
-        }
-        let gone = compare.gone();
-        let file = compare.after.objects.get(id.0).map(|(file, _)| file);
-        let alike = gone.iter().find(|(_, old)| is_alike(old, name));
-        let here = gone
-            .iter()
-            .find(|(object, _)| file.is_some_and(|file| file == object));
-        if let Some((_, old)) = alike.or(here) {
-            let why = format!(
-                "is a new variable, and {} is gone: \
-                 if that is the same one, its value would be lost",
-                shown(old)
-            );
-            self.refuse(name, &why);
-            return;
-        }
-        self.check_numbers(compare, id.0, name);
-    }
-
-    /// Sees whether a variable's name is that of another one by now, because compilers count what has the same name in
-    /// a file. Then there are more or fewer of them.
-    fn check_numbers(&mut self, compare: &Comparison<'_>, object: usize, name: &str) {
-        let Some((file, _)) = compare.after.objects.get(object) else {
-            return;
-        };
-        let [old, new] = [compare.before, compare.after].map(|build| {
-            let variables = build.named().filter(|(other, id)| {
-                let is_here = build.objects.get(id.0).is_some_and(|(it, _)| it == file);
-                let is_variable = build.piece(*id).map(|it| it.kind) == Some(Kind::Variable);
-                is_here && is_variable && is_alike(other, name)
-            });
-            variables.map(|(other, _)| other).collect::<BTreeSet<_>>()
-        });
-        if !old.is_empty() && old != new {
-            self.refuse(
-                name,
-                "is one of the variables of that name in its file, of which there are more or \
-                 fewer now: which is which cannot be told",
-            );
-        }
-    }
-
     fn check_external(&mut self, module: &Module, name: &str) {
         if module.imports(name) || module.one(name).is_some() || is_for_the_tool_chain(name) {
             return;
@@ -423,67 +371,4 @@ impl Selection {
             _ => self.refuse(name, "is used, and there are several of that name"),
         }
     }
-}
-
-/// Whether a function is what the compiler set aside of another.
-pub(crate) fn is_part(name: &str) -> bool {
-    name.ends_with(".cold")
-}
-
-/// What is no symbol of anybody when the code runs.
-pub(crate) fn is_for_the_tool_chain(name: &str) -> bool {
-    matches!(name, "__fentry__" | "__x86_return_thunk" | "")
-}
-
-/// Whether two names are the same but for the numbers with which compilers tell things of one name apart.
-pub(super) fn is_alike(one: &str, other: &str) -> bool {
-    let stem = |name: &str| {
-        let mut stem = name;
-        while let Some((rest, number)) = stem.rsplit_once('.') {
-            if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-                break;
-            }
-            stem = rest;
-        }
-        shown(stem)
-    };
-    stem(one) == stem(other)
-}
-
-/// A name as a person reads it.
-pub(crate) fn shown(name: &str) -> String {
-    rustc_demangle(name).unwrap_or_else(|| name.to_string())
-}
-
-/// The last words of a mangled Rust name, outermost first: enough to find the function in the source.
-fn rustc_demangle(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("_R")?;
-    let mut words = Vec::new();
-    let bytes = rest.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if !bytes[at].is_ascii_digit() || bytes[at] == b'0' {
-            at += 1;
-            continue;
-        }
-        let digits = bytes[at..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
-        let len: usize = rest.get(at..at + digits)?.parse().ok()?;
-        let from = at + digits + usize::from(bytes.get(at + digits) == Some(&b'_'));
-        match rest.get(from..from + len) {
-            Some(word)
-                if word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && len > 0 =>
-            {
-                at = from + len;
-                // What tells crates apart looks like a word at the beginning.
-                if !words.is_empty() || bytes.get(at) != Some(&b'_') {
-                    words.push(word);
-                }
-            }
-            _ => at += digits,
-        }
-    }
-    (!words.is_empty()).then(|| words.join("::"))
 }

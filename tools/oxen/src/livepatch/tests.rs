@@ -22,6 +22,7 @@ use object::{
 
 use super::compare::Comparison;
 use super::module::Module;
+use super::names;
 use super::object::{
     Build,
     Object, //
@@ -33,7 +34,8 @@ use super::select::{
 use super::tree;
 use super::write::{
     self,
-    About, //
+    About,
+    RECORD, //
 };
 
 /// What the tests change.
@@ -124,9 +126,13 @@ fn module(dir: &Path, objects: &[&str]) -> Module {
 
 /// What comes of a change of the common source, and the payload if there is one.
 fn change(from: &str, to: &str) -> (Selection, Option<Vec<u8>>) {
-    let source = BEFORE.replace(from, to);
-    assert!(from == to || source != BEFORE);
-    changed_source(BEFORE, &source)
+    changed_source(BEFORE, &edited(BEFORE, from, to))
+}
+
+/// A source with one text in the place of another, which must be there.
+fn edited(source: &str, from: &str, to: &str) -> String {
+    assert!(source.contains(from), "{from}");
+    source.replace(from, to)
 }
 
 /// What comes of a change of a source, and the payload if there is one.
@@ -160,8 +166,8 @@ fn changed_source(from: &str, to: &str) -> (Selection, Option<Vec<u8>>) {
 fn record_count(payload: &[u8]) -> usize {
     let file = object::File::parse(payload).unwrap();
     let funcs = file.section_by_name(".livepatch.funcs").unwrap();
-    assert_eq!(funcs.size() % 104, 0);
-    (funcs.size() / 104) as usize
+    assert_eq!(funcs.size() % RECORD as u64, 0);
+    funcs.size() as usize / RECORD
 }
 
 fn replaced(selection: &Selection) -> Vec<&str> {
@@ -208,7 +214,7 @@ fn l_16_a_function_whose_code_changed_is_replaced_and_nobody_else() {
     assert_eq!(wanted(&payload), ["leaf"]);
     let file = object::File::parse(&payload[..]).unwrap();
     let funcs = file.section_by_name(".livepatch.funcs").unwrap();
-    assert_eq!(funcs.size(), 104);
+    assert_eq!(funcs.size(), RECORD as u64);
     assert_eq!(funcs.relocations().count(), 2);
     let record = funcs.data().unwrap();
     assert_eq!(record[32], 2);
@@ -307,6 +313,6 @@ fn l_16_what_cannot_be_is_refused_by_name() {
 #[test]
 fn names_are_shown_without_their_mangling() {
     let name = "_RNvNtNtCskXURjJGce1j_4oxen9hypercall7version11xen_version";
-    assert_eq!(select::shown(name), "oxen::hypercall::version::xen_version");
-    assert_eq!(select::shown("oxen_cpu_core_id"), "oxen_cpu_core_id");
+    assert_eq!(names::shown(name), "oxen::hypercall::version::xen_version");
+    assert_eq!(names::shown("oxen_cpu_core_id"), "oxen_cpu_core_id");
 }

@@ -27,6 +27,7 @@ use object::{
 };
 
 use super::module::Module;
+use super::names::is_for_the_tool_chain;
 use super::object::{
     Build,
     Id,
@@ -35,10 +36,7 @@ use super::object::{
     Reference,
     Target, //
 };
-use super::select::{
-    is_for_the_tool_chain,
-    Selection, //
-};
+use super::select::Selection;
 use crate::abi::sysctl::livepatch::PAYLOAD_VERSION;
 use crate::error::{
     Error,

@@ -11,6 +11,7 @@ use object::{
 
 use super::{
     changed_source,
+    edited,
     replaced,
     wanted, //
 };
@@ -86,8 +87,7 @@ fn l_16_what_is_set_aside_jumps_back_into_the_new_function() {
         ("warm", "* x + 3", "* x + 4", &["bad", "printk"][..]),
         ("back", "mov $17", "mov $18", &[][..]),
     ] {
-        let after = SOURCE.replace(from, to);
-        assert_ne!(after, SOURCE);
+        let after = edited(SOURCE, from, to);
         let (selection, payload) = changed_source(SOURCE, &after);
         assert_eq!(replaced(&selection), [name], "{:?}", selection.refusals);
         let payload = payload.unwrap();
@@ -103,7 +103,7 @@ fn l_16_what_is_set_aside_jumps_back_into_the_new_function() {
 
 #[test]
 fn l_16_a_table_of_places_is_of_the_new_function() {
-    let after = SOURCE.replace("return 9", "return 10");
+    let after = edited(SOURCE, "return 9", "return 10");
     let (selection, payload) = changed_source(SOURCE, &after);
     assert_eq!(replaced(&selection), ["pick"], "{:?}", selection.refusals);
     let payload = payload.unwrap();

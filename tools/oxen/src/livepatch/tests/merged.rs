@@ -4,6 +4,7 @@
 
 use super::{
     changed_source,
+    edited,
     record_count,
     replaced, //
 };
@@ -30,9 +31,9 @@ int user(int x) { return second(x) * counter; }
 fn l_16_a_change_of_one_of_two_functions_that_were_equal_is_refused() {
     for (name, other) in [("first", "second"), ("second", "first")] {
         let text = format!("printk(\"{other}\")");
-        let after = APART.replace(&text, "printk(\"changed\")");
+        let after = edited(APART, &text, "printk(\"changed\")");
         // What has not changed is what both were.
-        let after = after.replace(&format!("\"{name}\""), "\"first\"");
+        let after = edited(&after, &format!("\"{name}\""), "\"first\"");
         let (selection, payload) = changed_source(ONE, &after);
         assert!(payload.is_none());
         let why: Vec<_> = selection.refusals.into_iter().collect();
@@ -43,7 +44,7 @@ fn l_16_a_change_of_one_of_two_functions_that_were_equal_is_refused() {
 
 #[test]
 fn l_16_a_change_of_both_names_of_a_function_is_one_jump() {
-    let after = ONE.replace("printk(\"first\")", "printk(\"changed\")");
+    let after = edited(ONE, "printk(\"first\")", "printk(\"changed\")");
     let (selection, payload) = changed_source(ONE, &after);
     assert_eq!(replaced(&selection), ["first"], "{:?}", selection.refusals);
     assert_eq!(record_count(&payload.unwrap()), 1);
@@ -58,7 +59,8 @@ fn l_16_a_function_that_becomes_equal_to_another_is_replaced() {
 
 #[test]
 fn l_16_a_new_function_that_is_equal_to_an_old_one_goes_along() {
-    let after = APART.replace(
+    let after = edited(
+        APART,
         "int user(int x) {",
         "int added(int x) __attribute__((alias(\"first\")));\nint user(int x) { x += added(x);",
     );
