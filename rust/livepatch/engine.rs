@@ -238,17 +238,13 @@ impl Engine {
             .decide(name, command, flags, host::build_id())
             .map_err(|errno| Refusal::new(errno, why_not(errno, command)).of(name.bytes()))?;
         let action = match decision {
-            Decision::Nothing => {
-                let waits = registry
-                    .get(name)
-                    .is_ok_and(|entry| entry.state == State::Checked);
-                if waits && matches!(command, abi::ACTION_APPLY | abi::ACTION_REPLACE) {
-                    // As in Xen the tool hears of that only if it asks for the state.
-                    warn(format_args!(
-                        "live patch {}: has variables and was applied before: unload it and load it again\n",
-                        Plain(name.bytes()),
-                    ));
-                }
+            Decision::Nothing => return Ok(()),
+            Decision::Never => {
+                // As in Xen the tool hears of that only if it asks for the state.
+                warn(format_args!(
+                    "live patch {}: has variables and was applied before: unload it and load it again\n",
+                    Plain(name.bytes()),
+                ));
                 return Ok(());
             }
             Decision::Unload => {

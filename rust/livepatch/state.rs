@@ -130,8 +130,10 @@ impl Action {
 /// What is to be done now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Decision {
-    /// Nothing: it is in that state, or never can be (its `rc` says so).
+    /// Nothing: it is in that state.
     Nothing,
+    /// Nothing: it never can be in that state again, because of its variables (its `rc` says so).
+    Never,
     /// It is to be unloaded.
     Unload,
     /// This.
@@ -309,7 +311,7 @@ impl<P: Described> Registry<P> {
                 // Its variables are no longer what they were when it was loaded.
                 if entry.reverted && !entry.payload.may_reapply() {
                     entry.rc = EINVAL.to_raw();
-                    return Ok(Decision::Nothing);
+                    return Ok(Decision::Never);
                 }
                 if flags & abi::ACTION_APPLY_NODEPS == 0 && Some(depends) != top_id.or(running) {
                     return Err(EINVAL);
@@ -325,7 +327,7 @@ impl<P: Described> Registry<P> {
                 }
                 if entry.reverted && !entry.payload.may_reapply() {
                     entry.rc = EINVAL.to_raw();
-                    return Ok(Decision::Nothing);
+                    return Ok(Decision::Never);
                 }
                 Action::Replace
             }

@@ -206,7 +206,7 @@ fn lp_2_dirty_variables() {
     act(&mut registry, "a", abi::ACTION_APPLY).unwrap();
     act(&mut registry, "a", abi::ACTION_REVERT).unwrap();
     for command in [abi::ACTION_APPLY, abi::ACTION_REPLACE] {
-        assert_eq!(act(&mut registry, "a", command), Ok(Decision::Nothing));
+        assert_eq!(act(&mut registry, "a", command), Ok(Decision::Never));
         let entry = registry.get(&name("a")).unwrap();
         assert_eq!((entry.state, entry.rc), (State::Checked, EINVAL.to_raw()));
     }
@@ -299,12 +299,12 @@ proptest! {
                 (1, true) => Err(EINVAL),
                 (2, true) if stack.last() != Some(&who) => Err(EBUSY),
                 (2, true) => Ok(Decision::Act(Action::Revert)),
-                (3, false) if dirty => Ok(Decision::Nothing),
+                (3, false) if dirty => Ok(Decision::Never),
                 (3, false) if !nodeps && loaded[at].fake.depends != last => Err(EINVAL),
                 (3, false) => Ok(Decision::Act(Action::Apply)),
                 (4, false) if loaded[at].fake.depends != RUNNING => Err(EINVAL),
                 (4, false) if any_veto || loaded[at].fake.veto => Err(EOPNOTSUPP),
-                (4, false) if dirty => Ok(Decision::Nothing),
+                (4, false) if dirty => Ok(Decision::Never),
                 (4, false) => Ok(Decision::Act(Action::Replace)),
                 (2..=4, _) => Ok(Decision::Nothing),
                 _ => Err(EOPNOTSUPP),
