@@ -5,7 +5,6 @@
  */
 
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "fault.h"
 
@@ -18,8 +17,9 @@
  */
 #define LAST 600
 #define STEP 4
-/* In so many seconds the number of allocations is found where loading is fast. */
-#define FAST 32
+#define STEP_MOST (8 * STEP)
+/* In so many nanoseconds the number of allocations is found where loading is fast. */
+#define FAST 32000000000ULL
 
 static long load(int fd)
 {
@@ -65,7 +65,7 @@ int main(void)
 {
 	const char *path = getenv("OXEN_MODULE");
 	unsigned int step = 1, nth, total, failed = 0, odd = 0, left = 0;
-	time_t begin;
+	uint64_t begin;
 	long rc;
 	int fd;
 
@@ -77,10 +77,12 @@ int main(void)
 	if (rc && rc != -ENOENT)
 		tap_bail("the module does not unload: %s", strerror(-rc));
 	tap_plan(6);
-	begin = time(NULL);
+	begin = tap_now();
 	total = count(fd);
 	if (!getenv("OXEN_LONG"))
-		step = STEP * (1 + (time(NULL) - begin) / FAST);
+		step = STEP * (1 + (tap_now() - begin) / FAST);
+	if (step > STEP_MOST)
+		step = STEP_MOST;
 	tap(total > LAST && total < LIMIT - 1, "loading makes %u allocations", total);
 	for (nth = total > LAST ? total - LAST : 1; attempt(fd, nth, &rc); nth += step) {
 		failed += rc < 0;

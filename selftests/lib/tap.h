@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <errno.h>
+#include <stdint.h>
+#include <time.h>
 
 static unsigned int tap_planned, tap_given, tap_failed;
 
@@ -25,6 +27,15 @@ __attribute__((unused, format(printf, 1, 2))) static void tap_note(const char *f
 	printf("\n");
 	va_end(args);
 	fflush(stdout);
+}
+
+/* Nanoseconds since the machine started. */
+__attribute__((unused)) static uint64_t tap_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
 /* Says how many results there will be. 0 leaves that to the end. */

@@ -214,10 +214,19 @@ static void test_list(void)
 	lp_op(&op);
 	op.u.list.nr = 8;
 	tap_equal(lp_op(&op), 4, "and can afterwards");
+
+	/* The sizes are the same, but what is before the first to be listed may be longer. */
+	lp_unload("nop");
+	lp_upload_as("pon", "nop");
+	op.u.list.idx = 1;
+	op.u.list.nr = 8;
+	tap_equal(lp_op(&op), -EBUSY, "L-13 nor from its middle, if it is another list");
+	op.u.list.idx = 0;
+	tap_equal(lp_op(&op), 4, "but from its begin");
 	op.u.list.nr = 8;
 	op.u.list.name.p = (void *)0x1000;
 	tap_equal(lp_op(&op), -EFAULT, "it is written somewhere");
-	lp_unload("nop");
+	lp_unload("pon");
 	op.u.list.name.p = names;
 	test_list_grows(&op, metadata, sizeof(metadata));
 }

@@ -15,10 +15,10 @@ static unsigned long least_wait(const char *name, uint32_t limit, unsigned int *
 	int result;
 
 	for (tries = 0; tries < 5; tries++) {
-		begin = lp_now();
+		begin = tap_now();
 		if (lp_act(name, LIVEPATCH_ACTION_APPLY, limit, 0))
 			++*others;
-		took = lp_now() - begin;
+		took = tap_now() - begin;
 		if (lp_get(name, &result) != CHECKED || result != -EBUSY)
 			++*others;
 		if (took < least)

@@ -170,19 +170,19 @@ static bool outcome(struct outcomes *outcomes, long rc)
 /* The module comes and goes at any time but while the device is open. */
 static int each(const char *name, const char *path, unsigned long seconds)
 {
-	unsigned long end = lp_now() + seconds * 1000000000UL;
+	unsigned long end = tap_now() + seconds * 1000000000UL;
 	struct outcomes outcomes = { 0 };
 	struct file file = { 0 };
 	bool loaded = false, applied = false;
 
-	while (lp_now() < end || applied) {
+	while (tap_now() < end || applied) {
 		fd = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
 		if (fd < 0) {
 			if (errno != ENOENT && errno != ENODEV && errno != ENXIO)
 				outcome(&outcomes, -errno);
 			outcomes.gone++;
 			loaded = applied = false;
-			if (lp_now() > end)
+			if (tap_now() > end)
 				break;
 			usleep(1000);
 			continue;

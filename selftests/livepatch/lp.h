@@ -6,7 +6,6 @@
 #include <libgen.h>
 #include <limits.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "xen.h"
 
@@ -183,15 +182,6 @@ __attribute__((unused)) static uint32_t lp_core(unsigned int cpu)
 __attribute__((unused)) static uint32_t lp_package(unsigned int cpu)
 {
 	return lp_topology(cpu).socket;
-}
-
-/* Nanoseconds since the machine started. */
-__attribute__((unused)) static unsigned long lp_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
 }
 
 /*

@@ -10,7 +10,6 @@
  */
 
 #include <sched.h>
-#include <time.h>
 
 #include "ioreq.h"
 #include "watched.h"
@@ -32,14 +31,6 @@ static int by_number(const void *a, const void *b)
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
 	return x < y ? -1 : x > y;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
 /* Tells the least and the middle time between two events of a loop in the guest, and how many a second has. */
@@ -70,11 +61,11 @@ static bool by_ring(void)
 	for (i = 0; i < EVENTS && monitor_wait(&m, &event, 5000); i++) {
 		times[i] = rdtsc();
 		if (!i)
-			began = now_ns();
+			began = tap_now();
 		monitor_answer(&m, &event, VM_EVENT_FLAG_EMULATE);
 	}
 	if (i == EVENTS)
-		tell("ring", times, EVENTS, now_ns() - began);
+		tell("ring", times, EVENTS, tap_now() - began);
 	monitor_end(&m);
 	return i == EVENTS && worker_wait(&w, 0, 5000);
 }
@@ -141,10 +132,10 @@ static bool by_slots(const struct way *way)
 			continue;
 		}
 		if (!i)
-			began = now_ns();
+			began = tap_now();
 		times[i++] = rdtsc();
 		if (i == EVENTS)
-			ended = now_ns();
+			ended = tap_now();
 		__sync_synchronize();
 		if (way->skips) {
 			answer->flags |= VM_EVENT_FLAG_SET_REGISTERS;

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What tools are told of domains' and vCPUs' times and states, from the same account as the guest. */
 
-#include <time.h>
-
 #include "domain.h"
 
 #define MS 1000000ULL
 
 static int fd;
-
-static uint64_t now(void)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	return at.tv_sec * 1000000000ULL + at.tv_nsec;
-}
 
 static struct xen_domctl_getvcpuinfo vcpu(long domain, uint32_t id)
 {
@@ -74,7 +64,7 @@ static void test_spin(void)
 	tap(runs_beyond(domain, 20 * MS), "R-9 then it runs");
 	tap(has_flag(domain, XEN_DOMINF_running), "it is running, or has been");
 	tap(!vcpu(domain, 0).blocked, "and not blocked");
-	before = now();
+	before = tap_now();
 	first = vcpu(domain, 0).cpu_time;
 	for (last = first, i = 0; i < 20000; i++) {
 		uint64_t time = i % 2 ? vcpu(domain, 0).cpu_time : domain_time(domain);
@@ -82,7 +72,7 @@ static void test_spin(void)
 		back += time < last;
 		last = time;
 	}
-	after = now();
+	after = tap_now();
 	tap_equal(back, 0, "R-8 R-9 its time never goes back");
 	tap(last - first <= after - before, "R-9 nor faster than time does");
 	domain_pause(fd, domain);
