@@ -16,6 +16,7 @@
 //!            +-------+
 //! ```
 
+mod complete;
 mod device;
 mod events;
 mod exit;

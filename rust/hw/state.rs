@@ -106,10 +106,14 @@ pub(crate) const EFER_LMA: u64 = 1 << 10;
 pub(crate) const EFER_NXE: u64 = 1 << 11;
 /// Interrupt flag.
 pub(crate) const RFLAGS_IF: u64 = 1 << 9;
+/// RFLAGS.TF: each instruction ends with a trap.
+pub(crate) const RFLAGS_TF: u64 = 1 << 8;
 /// Virtual 8086 mode.
 pub(crate) const RFLAGS_VM: u64 = 1 << 17;
 /// Resume flag.
 pub(crate) const RFLAGS_RF: u64 = 1 << 16;
+/// DR6.BS: a single step has trapped.
+pub(crate) const DR6_BS: u64 = 1 << 14;
 
 /// The architectural state of a processor, as far as it is not in the local APIC or in policy MSRs.
 #[derive(Clone, Copy)]

@@ -13,25 +13,15 @@ use crate::abi::xen;
 use crate::domain::clock::XEN_VERSION;
 use crate::emulate::skip::Skip;
 use crate::emulate::CodeWidth;
-use crate::hw::state::{
-    Event,
-    GP0,
-    RFLAGS_RF, //
-};
+use crate::hw::state::GP0;
 use crate::hw::{
     Backend,
     IoAccess,
     Vcpu as _, //
 };
-
 use crate::sys::irq::IrqsOff;
 use crate::trace;
 use crate::vm_event::Want;
-
-/// RFLAGS.TF.
-const RFLAGS_TF: u64 = 1 << 8;
-/// DR6.BS: single step.
-const DR6_BS: u64 = 1 << 14;
 
 /// What became of an exit.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,83 +35,6 @@ pub(super) enum Answer {
 }
 
 impl<B: Backend> Running<'_, B> {
-    /// Completes an instruction.
-    #[inline]
-    pub(super) fn complete(&mut self, next_rip: u64) {
-        self.hw.set_rip(next_rip);
-        self.hw.clear_interrupt_shadow();
-        let flags = self.hw.rflags();
-        if flags & (RFLAGS_TF | RFLAGS_RF) != 0 {
-            self.complete_traced(flags);
-        }
-    }
-
-    /// Completes an instruction that the emulator has executed, and that may have written RFLAGS, which were `before`.
-    /// Whether a single-step trap is due is known from these. `keeps_rf` says that RF is what the instruction has
-    /// loaded.
-    pub(super) fn complete_emulated(&mut self, next_rip: u64, before: u64, keeps_rf: bool) {
-        self.hw.set_rip(next_rip);
-        self.hw.clear_interrupt_shadow();
-        let flags = self.hw.rflags();
-        if flags & RFLAGS_RF != 0 && !keeps_rf {
-            self.hw.set_rflags(flags & !RFLAGS_RF);
-        }
-        if before & RFLAGS_TF != 0 {
-            self.trap_step();
-        }
-    }
-
-    /// Ends an iteration of a repeated instruction that has more of them: what ends with an instruction ends with it
-    /// too, and a guest that single-steps gets its trap. A breakpoint at the instruction does not count again for what
-    /// is left of it.
-    pub(super) fn complete_iteration(&mut self) {
-        self.hw.clear_interrupt_shadow();
-        let flags = self.hw.rflags();
-        if flags & RFLAGS_RF == 0 {
-            self.hw.set_rflags(flags | RFLAGS_RF);
-        }
-        if flags & RFLAGS_TF != 0 {
-            self.trap_step();
-        }
-    }
-
-    /// Completes STI, or an instruction that loads SS (`stack`): no interrupt comes before the next one is over, and
-    /// after a load of SS no trap either.
-    pub(super) fn complete_with_shadow(&mut self, next_rip: u64, stack: bool) {
-        if stack {
-            self.hw.set_rip(next_rip);
-            let flags = self.hw.rflags();
-            self.hw.set_rflags(flags & !RFLAGS_RF);
-        } else {
-            self.complete(next_rip);
-        }
-        if !self.hw.injection_pending() {
-            self.hw.begin_interrupt_shadow();
-        }
-    }
-
-    /// Completes an instruction of a guest that single-steps.
-    #[inline(never)]
-    fn complete_traced(&mut self, flags: u64) {
-        self.hw.set_rflags(flags & !RFLAGS_RF);
-        if flags & RFLAGS_TF != 0 {
-            self.trap_step();
-        }
-    }
-
-    /// The trap after an instruction of a guest that single-steps, unless there is something else to deliver.
-    fn trap_step(&mut self) {
-        if self.hw.injection_pending() {
-            return;
-        }
-        let dr6 = self.hw.dr(6);
-        self.hw.set_dr(6, dr6 | DR6_BS);
-        self.inject(Event::Exception {
-            vector: 1,
-            error: None,
-        });
-    }
-
     /// CPUID.
     #[inline]
     pub(super) fn fast_cpuid(&mut self, irqs: &IrqsOff) -> Answer {

@@ -49,7 +49,7 @@ use crate::trace::{
 };
 
 /// How often a repeated instruction is gone on with, for some iterations each time, before the guest is entered.
-const BATCH: usize = 64;
+const ROUNDS: usize = 64;
 
 /// What an instruction that is carried out may do.
 #[derive(Clone, Copy)]
@@ -174,8 +174,8 @@ impl<B: Backend> Running<'_, B> {
         let width = self.code_width();
         let start = self.code_address(width);
         // An iteration that a monitor has allowed is one instruction (E-7).
-        let batch = if rules.checks { BATCH } else { 1 };
-        for _ in 0..batch {
+        let rounds = if rules.checks { ROUNDS } else { 1 };
+        for _ in 0..rounds {
             let bytes = self.insn.bytes;
             let Some(bytes) = bytes.get(..self.insn.len) else {
                 return;

@@ -22,7 +22,9 @@ use crate::emulate::CodeWidth;
 use crate::hw::state::{
     Event,
     SegmentName,
+    DR6_BS,
     EFER_LMA,
+    RFLAGS_TF,
     RFLAGS_VM, //
 };
 use crate::hw::{
@@ -251,7 +253,7 @@ impl<B: Backend> Running<'_, B> {
         true
     }
 
-    /// Has the guest execute one instruction, by its own means: the processor's trap flag.
+    /// Has the guest execute one instruction, by its own means: the processor's trap flag. Returns what ended it.
     ///
     /// Interrupts are not delivered meanwhile. The guest can see the flag where an instruction or exception stores
     /// RFLAGS.
@@ -307,10 +309,6 @@ impl<B: Backend> Running<'_, B> {
 /// General protection, and the bit of its error code that says that a gate was meant.
 const GP: u8 = 13;
 const ERROR_IDT: u32 = 1 << 1;
-/// RFLAGS.TF.
-const RFLAGS_TF: u64 = 1 << 8;
-/// DR6.BS: single step.
-const DR6_BS: u64 = 1 << 14;
 /// DR6.B0 to B3: breakpoints.
 const DR6_BREAKPOINTS: u64 = 0xf;
 /// Causes of a debug exception in DR6, as the interface has them: breakpoints, BD, BS.
