@@ -11,8 +11,9 @@
 //!
 //! Each `Ports` is behind one spinlock that the caller holds; no two are ever held together.
 //! Operations that change what is connected to what (bind to a remote port, close, reset, destroy)
-//! are serialised by one mutex over all domains, held by the caller. Sending takes no mutex: it
-//! locks the sender's ports, then the receiver's, which check that the channel is still the same.
+//! are serialised by one mutex over all domains, held by the caller. Sending needs no mutex, and its
+//! caller holds none (an event to a monitor that has gone looks for another under it): it locks the
+//! sender's ports, then the receiver's, which check that the channel is still the same.
 //! Nothing here sleeps; memory is allocated before the lock into a [`Reservation`] or
 //! [`FifoReservation`] and what must be freed later comes back in a [`Garbage`].
 //!

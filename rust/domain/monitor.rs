@@ -320,7 +320,7 @@ impl Domain {
     /// The monitor has sent an event through the port of a vCPU.
     pub(crate) fn monitor_notified(&self, hypervisor: &Hypervisor, vcpu: u32, port: u32) {
         let gone = self.monitor.lock().listener() == Listener::Gone;
-        if gone && self.another_listens(hypervisor, port) {
+        if gone && self.hear_another(hypervisor, port) {
             self.tell_watched();
         }
         self.collect_answers(Some(vcpu));
@@ -328,7 +328,7 @@ impl Domain {
 
     /// Notes that another monitor has come to a port that one has let go of, if it is so. The event may be older than
     /// the end of the first.
-    fn another_listens(&self, hypervisor: &Hypervisor, port: u32) -> bool {
+    fn hear_another(&self, hypervisor: &Hypervisor, port: u32) -> bool {
         // Nobody lets go of a port meanwhile.
         let _connections = hypervisor.connections.lock();
         let status = self.ports().lock().status(port);

@@ -242,8 +242,8 @@ impl Backend for Svm {
     #[inline(never)]
     fn disable(cpu: u32) {
         if let Some(per_cpu) = shared().and_then(|s| s.cpus.get(cpu as usize)) {
-            // A section has interrupts off, and this is a processor's own thread or an interrupt: no section is
-            // open here, and none is opened from now on.
+            // None is opened from now on. One may be open, if this is an interrupt in its window: its next entry finds
+            // that it is not to be.
             per_cpu.enabled.store(false, Ordering::Relaxed);
         }
         let Ok(efer) = msr::read(msr::EFER) else {

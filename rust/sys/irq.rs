@@ -70,8 +70,8 @@ impl Drop for SoftirqsOff {
 
 /// While it lives, interrupts are off on this processor (and so is preemption).
 ///
-/// The two windows through which the world-switch loop lets interrupts in are methods, so that whoever holds a
-/// reference derived from the guard cannot keep it across one.
+/// The window through which interrupts are let in is a method, so that whoever holds a reference derived from the guard
+/// cannot keep it across one.
 pub(crate) struct IrqsOff(NotThreadSafe);
 
 impl IrqsOff {
@@ -82,7 +82,8 @@ impl IrqsOff {
         Self(NotThreadSafe)
     }
 
-    /// Lets pending interrupts in for a moment.
+    /// Lets pending interrupts in for a moment. A section has [`hw::Vcpu::window`](crate::hw::Vcpu::window) for it, which
+    /// first puts back what of the host's state interrupts use.
     pub(crate) fn window(&mut self) {
         // SAFETY: Interrupts were on before the guard was made.
         unsafe { raw::oxen_irq_enable() };

@@ -337,8 +337,8 @@ impl Vcpu for SvmVcpu {
         if self.reinject != 0 {
             self.inject_again();
         }
-        // SAFETY: Interrupts are off; a section is open, so this processor is in host mode and `host` was filled
-        // here; the control block is ours.
+        // SAFETY: Interrupts are off; a section is open, so `host` was filled here; the control block is ours. Should
+        // this processor have left host mode in a window, CLGI faults, nothing is entered, and that is what is said.
         let gone = unsafe { oxen_svm_enter(self.phys, &mut self.gprs, self.host) };
         let vmcb = self.vmcb_mut();
         vmcb.event_inj = 0;
