@@ -79,7 +79,7 @@ int main(void)
 	tap_plan(6);
 	begin = tap_now();
 	total = count(fd);
-	if (!getenv("OXEN_LONG"))
+	if (!tap_long())
 		step = STEP * (1 + (tap_now() - begin) / FAST);
 	if (step > STEP_MOST)
 		step = STEP_MOST;

@@ -98,9 +98,8 @@ static void *process_copies(void *seed)
 
 int main(void)
 {
-	const char *wanted = getenv("OXEN_LONG");
-	unsigned int seconds = wanted && *wanted ? 60 : 10, i, mapped = 0, refused = 0, wrong = 0,
-	rounds = 0;
+	unsigned int seconds = tap_long() ? 60 : 10, i, mapped = 0, refused = 0, wrong = 0,
+		     rounds = 0;
 	volatile grant_entry_v1_t *table;
 	struct xen_add_to_physmap what = { .space = XENMAPSPACE_grant_table, .gpfn = TABLE_GFN };
 	uint32_t handles[16], used = 0, x = 4711;

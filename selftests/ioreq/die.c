@@ -345,7 +345,7 @@ static void child_model(void)
 
 static void killed(void)
 {
-	unsigned int kills = getenv("OXEN_LONG") && *getenv("OXEN_LONG") ? 300 : 40, i;
+	unsigned int kills = tap_long() ? 300 : 40, i;
 	int status, bad = 0;
 
 	worker_start(&w, fd, 2, 64);

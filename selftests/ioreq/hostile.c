@@ -118,8 +118,7 @@ static void *scribble(void *arg)
 
 static void storm(void)
 {
-	const char *wanted = getenv("OXEN_LONG");
-	unsigned int seconds = wanted && *wanted ? 60 : 10, guests = 0, crashed = 0, bad = 0;
+	unsigned int seconds = tap_long() ? 60 : 10, guests = 0, crashed = 0, bad = 0;
 	time_t end = time(NULL) + seconds;
 
 	while (time(NULL) < end) {

@@ -29,6 +29,14 @@ __attribute__((unused, format(printf, 1, 2))) static void tap_note(const char *f
 	fflush(stdout);
 }
 
+/* Whether tests may take long: `make test-long`. */
+__attribute__((unused)) static bool tap_long(void)
+{
+	const char *wanted = getenv("OXEN_LONG");
+
+	return wanted && *wanted;
+}
+
 /* Nanoseconds since the machine started. */
 __attribute__((unused)) static uint64_t tap_now(void)
 {
