@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The end of an instruction that the hypervisor has executed: RIP, the shadow of interrupts, RF, and the trap of a guest
-//! that single-steps.
+//! The end of an instruction that the hypervisor has executed: RIP, the shadow of interrupts, RF, and the trap of a
+//! guest that single-steps.
 
 use super::Running;
 use crate::hw::state::{

@@ -82,8 +82,8 @@ impl IrqsOff {
         Self(NotThreadSafe)
     }
 
-    /// Lets pending interrupts in for a moment. A section has [`hw::Vcpu::window`](crate::hw::Vcpu::window) for it, which
-    /// first puts back what of the host's state interrupts use.
+    /// Lets pending interrupts in for a moment. A section has [`hw::Vcpu::window`](crate::hw::Vcpu::window) for it,
+    /// which first puts back what of the host's state interrupts use.
     pub(crate) fn window(&mut self) {
         // SAFETY: Interrupts were on before the guard was made.
         unsafe { raw::oxen_irq_enable() };

@@ -108,8 +108,8 @@ pub(crate) mod debug {
 
     /// Loads the four breakpoint addresses.
     pub(crate) fn load(dr: &[u64; 4], _irqs: &crate::sys::irq::IrqsOff) {
-        // SAFETY: Breakpoints are disarmed in the host while the guest's are loaded (#VMEXIT clears DR7), and the end of
-        // the section puts the host's back.
+        // SAFETY: Breakpoints are disarmed in the host while the guest's are loaded (#VMEXIT clears DR7), and the end
+        // of the section puts the host's back.
         unsafe {
             asm!("mov dr0, {0}", "mov dr1, {1}", "mov dr2, {2}", "mov dr3, {3}",
                  in(reg) dr[0], in(reg) dr[1], in(reg) dr[2], in(reg) dr[3],

@@ -448,7 +448,8 @@ static void of_emulator(void)
 		}
 		monitor_answer(&m, &event, answer);
 	}
-	tap(cr3 >= 3 && emulated > cr3 + lstar, "writes to a control register by the emulator are reported, and denied");
+	tap(cr3 >= 3 && emulated > cr3 + lstar,
+	    "writes to a control register by the emulator are reported, and denied");
 	tap(lstar >= 3, "and so are those to a model-specific register");
 	end();
 }
