@@ -3,10 +3,10 @@
 //! Operations that concern two domains, one lock at a time.
 //!
 //! The callers of everything here but [`send`] and [`deliver`] hold the mutex over connections, so
-//! that of two such operations one is over before the other begins; those of these two do not hold it,
-//! because what they return may take it. Sending goes on meanwhile; each
-//! step leaves the two ends such that an event is delivered, or dropped where Xen would have
-//! dropped it a moment earlier or later.
+//! that of two such operations one is over before the other begins; those of these two do not hold
+//! it, because what they return may take it. Sending goes on meanwhile; each step leaves the two
+//! ends such that an event is delivered, or dropped where Xen would have dropped it a moment
+//! earlier or later.
 
 use super::{
     channel::Reservation,

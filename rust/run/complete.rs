@@ -23,7 +23,7 @@ impl<B: Backend> Running<'_, B> {
         self.hw.clear_interrupt_shadow();
         let flags = self.hw.rflags();
         if flags & (RFLAGS_TF | RFLAGS_RF) != 0 {
-            self.complete_traced(flags);
+            self.complete_traced(flags, false);
         }
     }
 
@@ -33,13 +33,7 @@ impl<B: Backend> Running<'_, B> {
     pub(super) fn complete_emulated(&mut self, next_rip: u64, before: u64, keeps_rf: bool) {
         self.hw.set_rip(next_rip);
         self.hw.clear_interrupt_shadow();
-        let flags = self.hw.rflags();
-        if flags & RFLAGS_RF != 0 && !keeps_rf {
-            self.hw.set_rflags(flags & !RFLAGS_RF);
-        }
-        if before & RFLAGS_TF != 0 {
-            self.trap_step();
-        }
+        self.complete_traced(before, keeps_rf);
     }
 
     /// Ends an iteration of a repeated instruction that has more of them: what ends with an instruction ends with it
@@ -71,11 +65,14 @@ impl<B: Backend> Running<'_, B> {
         }
     }
 
-    /// Completes an instruction of a guest that single-steps.
+    /// What RF and TF ask for at the end of an instruction: see [`complete_emulated`](Self::complete_emulated).
     #[inline(never)]
-    fn complete_traced(&mut self, flags: u64) {
-        self.hw.set_rflags(flags & !RFLAGS_RF);
-        if flags & RFLAGS_TF != 0 {
+    fn complete_traced(&mut self, before: u64, keeps_rf: bool) {
+        let flags = self.hw.rflags();
+        if flags & RFLAGS_RF != 0 && !keeps_rf {
+            self.hw.set_rflags(flags & !RFLAGS_RF);
+        }
+        if before & RFLAGS_TF != 0 {
             self.trap_step();
         }
     }
